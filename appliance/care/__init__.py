@@ -1,0 +1,1 @@
+"""Clinical work: dictation, transcript, note, signature."""

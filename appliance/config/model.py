@@ -1,0 +1,174 @@
+"""The shape of ``prontuario.toml``. Defaults are what a single Mac in the pilot phase needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+GIB = 1 << 30
+MIB = 1 << 20
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class Node(_Section, frozen=True):
+    """This machine. ``name`` goes into certificates and logs."""
+
+    name: str = "prontuario"
+    phase: Literal["pilot", "ha", "hybrid"] = "pilot"
+    hospital: str = "Hospital"
+    profile: Literal["production", "development"] = "development"
+
+
+class Api(_Section, frozen=True):
+    """The HTTPS door. Times in seconds, sizes in bytes."""
+
+    host: str = "127.0.0.1"
+    port: int = 8443
+    names: tuple[str, ...] = ("localhost", "prontuario.local")
+    """DNS names and addresses that the server certificate carries, besides ``host``."""
+    handshake_timeout_s: float = 5.0
+    keep_alive_timeout_s: float = 5.0
+    body_timeout_s: float = 60.0
+    max_body_bytes: int = 16 * MIB
+    max_websocket_message_bytes: int = 4 * MIB
+    max_connections: int = 2000
+    drain_s: float = 5.0
+
+
+class Admin(_Section, frozen=True):
+    """The dashboard's own door."""
+
+    host: str = "127.0.0.1"
+    port: int = 8445
+
+
+class Cluster(_Section, frozen=True):
+    """``single``: one Mac by configuration; ``paired`` needs etcd, a peer and vipd."""
+
+    mode: Literal["single", "paired"] = "single"
+    peer_port: int = 8444
+
+
+class Store(_Section, frozen=True):
+    """The record's database and its replication. Times in seconds."""
+
+    readers: int = 2
+    group_limit: int = 512
+    """Writes that share one commit, at most."""
+    barrier_timeout_s: float = 5.0
+    litestream: bool = True
+    """False only in unit tests: then acknowledged means fsynced by SQLite alone."""
+
+
+class Security(_Section, frozen=True):
+    """Identity. Times in seconds."""
+
+    access_token_s: float = 900.0
+    refresh_token_s: float = 12 * 3600.0
+    enrolment_code_s: float = 600.0
+    device_certificate_days: int = 90
+    concurrent_logins: int = 2
+    """argon2id takes 64 MiB and 0.2 s of a core each; the rest wait their turn."""
+    master_key: Literal["auto", "keychain", "passphrase", "file"] = "auto"
+
+
+class Memory(_Section, frozen=True):
+    """The node's budget for models, in bytes; 0 means 60 % of the machine."""
+
+    ai_bytes: int = 0
+
+
+class Dictation(_Section, frozen=True):
+    """Limits of one dictation."""
+
+    max_hours: float = 2.0
+    max_audio_bytes: int = 2 * GIB
+    max_chunk_bytes: int = 8 * MIB
+
+
+class Logging(_Section, frozen=True):
+    """Structured logs: JSON lines to the file, people's lines to the terminal."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    max_file_bytes: int = 64 * MIB
+    keep_files: int = 5
+
+
+class Config(_Section, frozen=True):
+    """The whole file. ``plugins`` tables are decoded by each plugin's own schema; ``capabilities`` orders providers."""
+
+    node: Node = Node()
+    api: Api = Api()
+    admin: Admin = Admin()
+    cluster: Cluster = Cluster()
+    store: Store = Store()
+    security: Security = Security()
+    memory: Memory = Memory()
+    dictation: Dictation = Dictation()
+    logging: Logging = Logging()
+    capabilities: dict[str, tuple[str, ...]] = {}
+    disabled_plugins: tuple[str, ...] = ()
+    plugins: dict[str, dict[str, Any]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where everything lies below a node's home."""
+
+    home: Path
+
+    @property
+    def config(self) -> Path:
+        return self.home / "prontuario.toml"
+
+    @property
+    def database(self) -> Path:
+        return self.home / "data" / "record.sqlite"
+
+    @property
+    def spool(self) -> Path:
+        """Litestream's LTX files."""
+        return self.home / "data" / "spool"
+
+    @property
+    def blobs(self) -> Path:
+        return self.home / "data" / "blobs"
+
+    @property
+    def secrets(self) -> Path:
+        """Private keys, mode 0700."""
+        return self.home / "secrets"
+
+    @property
+    def ca(self) -> Path:
+        """The root certificate that clients pin."""
+        return self.home / "ca.pem"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def run(self) -> Path:
+        """Sockets and pid files; emptied at start."""
+        return self.home / "run"
+
+    @property
+    def plugins(self) -> Path:
+        """Third-party plugins: ``<name>-<version>/``."""
+        return self.home / "plugins"
+
+    @property
+    def plugin_data(self) -> Path:
+        return self.home / "data" / "plugins"
+
+    @property
+    def models(self) -> Path:
+        """Model packs: ``<capability>/active``."""
+        return self.home / "models"

@@ -1,0 +1,1 @@
+"""Child processes that run one model each: channel, supervisor, admission, memory ledger."""

@@ -1,0 +1,1 @@
+"""What operators need: doctor, backup and proven restore."""

@@ -1,0 +1,145 @@
+"""The abilities of the appliance, as Protocols. A provider is any object that has the methods.
+
+Audio is always 16 kHz mono signed 16-bit little-endian PCM, in blocks of any length; times are in seconds from the
+beginning of the audio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import msgspec
+
+from appliance.plugin_api.engine import CallOptions
+
+SAMPLE_RATE_HZ = 16_000
+
+
+class ModelInfo(msgspec.Struct, frozen=True):
+    """Which model answers: its name, the SHA-256 of its weights, and whether it is only a demonstration."""
+
+    id: str
+    sha256: str
+    capability: str
+    demonstration: bool
+    ready: bool
+
+
+# -- speech to text -------------------------------------------------------------------------------------------------
+class TranscriptionOptions(msgspec.Struct, frozen=True):
+    """``language`` is ISO 639-1; ``prompt`` is a vocabulary hint (drug and personal names)."""
+
+    language: str = "pt"
+    prompt: str = ""
+    word_times: bool = False
+    temperature: float = 0.0
+
+
+class Word(msgspec.Struct, frozen=True):
+    """One word and when it was said."""
+
+    text: str
+    start: float
+    end: float
+    probability: float
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """One utterance. ``confidence`` is the mean token probability, 0 to 1."""
+
+    start: float
+    end: float
+    text: str
+    confidence: float
+    words: tuple[Word, ...] = ()
+
+
+@runtime_checkable
+class SpeechToText(Protocol):
+    """Turns speech into text."""
+
+    def model(self) -> ModelInfo: ...
+
+    def transcribe(
+        self, audio: AsyncIterator[bytes], options: TranscriptionOptions, call: CallOptions
+    ) -> AsyncIterator[Segment]:
+        """Segments in order of time, as they become final. Silence, tones and noise yield none."""
+        ...
+
+
+# -- language -------------------------------------------------------------------------------------------------------
+class ChatMessage(msgspec.Struct, frozen=True):
+    """One turn."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class ChatOptions(msgspec.Struct, frozen=True):
+    """Sampling. ``temperature`` 0 is greedy; ``json_schema`` constrains the answer to valid JSON of that schema."""
+
+    max_tokens: int = 1024
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    json_schema: dict[str, Any] | None = None
+
+
+class ChatDelta(msgspec.Struct, frozen=True):
+    """A piece of the answer. The last one has ``finish_reason`` and the token counts."""
+
+    text: str
+    finish_reason: Literal["stop", "length"] | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@runtime_checkable
+class ChatModel(Protocol):
+    """Answers a conversation."""
+
+    def model(self) -> ModelInfo: ...
+
+    def chat(
+        self, messages: Sequence[ChatMessage], options: ChatOptions, call: CallOptions
+    ) -> AsyncIterator[ChatDelta]:
+        """The answer in pieces; closing the iterator cancels it.
+
+        Raises:
+            ProntuarioError: ``chat.context_too_long`` (422), ``chat.schema`` (422), engine errors.
+        """
+        ...
+
+
+# -- the other abilities of the mission: registered here, provided by later plugins ------------------------------------
+@runtime_checkable
+class ImageAnalyser(Protocol):
+    """Describes a medical image; never a diagnosis."""
+
+    def model(self) -> ModelInfo: ...
+
+
+@runtime_checkable
+class FaceVerifier(Protocol):
+    """Compares a face with one enrolled template (1:1); never the only factor."""
+
+    def model(self) -> ModelInfo: ...
+
+
+@runtime_checkable
+class CloudSync(Protocol):
+    """Mirrors the record outside, where the phase allows it."""
+
+    def configured(self) -> bool: ...
+
+
+CAPABILITIES: dict[str, type] = {
+    "speech_to_text": SpeechToText,
+    "chat_model": ChatModel,
+    "image_analyser": ImageAnalyser,
+    "face_verifier": FaceVerifier,
+    "cloud_sync": CloudSync,
+}
+"""Capability names as used in ``prontuario.toml`` and by ``register_providers``."""

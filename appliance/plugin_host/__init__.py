@@ -1,0 +1,1 @@
+"""Discovery, quarantine, choosing a provider, and a typed façade over pluggy."""

@@ -1,0 +1,37 @@
+"""What a caller gets when it asks for an ability: the provider, and whether it is only the second choice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from appliance.plugin_api.capabilities import ChatModel, ModelInfo, SpeechToText
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Generic[T]):
+    """A chosen provider; ``degraded`` says that a preferred one could not serve, and must be told to the client."""
+
+    instance: T
+    plugin: str
+    provider: str
+    degraded: bool = False
+
+
+class Abilities(Protocol):
+    """The typed façade over the plugins that the layers above use."""
+
+    def speech_to_text(self, request: Any = None) -> Choice[SpeechToText]:
+        """Raises ``capability.unavailable`` (503) when no plugin offers it or none can serve."""
+        ...
+
+    def chat_model(self, request: Any = None) -> Choice[ChatModel]:
+        """Raises ``capability.unavailable`` (503)."""
+        ...
+
+    def models(self) -> Sequence[ModelInfo]:
+        """Every model behind any capability."""
+        ...

@@ -1,0 +1,1 @@
+"""CA and devices, sessions, policy, vault, audit tree."""

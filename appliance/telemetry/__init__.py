@@ -1,0 +1,1 @@
+"""Metrics, logging with redaction, the health registry, the clock."""

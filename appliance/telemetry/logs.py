@@ -1,0 +1,170 @@
+"""Structured logs that never carry patient data.
+
+The rule is an allow-list: only the field names below may travel, with values that are identifiers, numbers or short
+codes. Everything else is replaced by ``[redacted]``: a log call with a transcript in it stays harmless. Exceptions are
+logged by type and place, never by message (a message may quote the data that broke it).
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import sys
+import traceback
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+ALLOWED_FIELDS: Final = frozenset(
+    {
+        "advice",
+        "attempt",
+        "audio_s",
+        "budget_bytes",
+        "bytes",
+        "capability",
+        "check",
+        "code",
+        "component",
+        "count",
+        "deadline_s",
+        "demonstration",
+        "device_id",
+        "dictation_id",
+        "duration_ms",
+        "engine",
+        "epoch",
+        "error",
+        "error_at",
+        "event",
+        "exit_code",
+        "footprint_bytes",
+        "host",
+        "incident",
+        "job",
+        "job_id",
+        "kind",
+        "lane",
+        "level",
+        "logger",
+        "method",
+        "migration",
+        "mode",
+        "model",
+        "model_sha256",
+        "next_step",
+        "node",
+        "note_id",
+        "path",
+        "phase",
+        "pid",
+        "plugin",
+        "port",
+        "progress",
+        "queue",
+        "reason_code",
+        "resource_id",
+        "resource_type",
+        "restarts",
+        "role",
+        "route",
+        "segments",
+        "sequence",
+        "session_id",
+        "signal",
+        "size",
+        "status",
+        "step",
+        "timestamp",
+        "txid",
+        "url",
+        "user_id",
+        "version",
+    }
+)
+_MAX_VALUE: Final = 240
+
+
+def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Keep allowed fields with short scalar values; blank the rest."""
+    for key, value in list(event.items()):
+        scalar = value is None or isinstance(value, bool | int | float | str)
+        if key not in ALLOWED_FIELDS or not scalar:
+            event[key] = "[redacted]"
+        elif isinstance(value, str) and len(value) > _MAX_VALUE:
+            event[key] = value[:_MAX_VALUE] + "…"
+    return event
+
+
+def describe_exception(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Replace ``exc_info`` by the exception's type and the innermost place; never its message."""
+    info = event.pop("exc_info", None)
+    if info is True:
+        info = sys.exc_info()[1]
+    elif isinstance(info, tuple):
+        info = info[1]
+    if isinstance(info, BaseException):
+        frames = traceback.extract_tb(info.__traceback__)
+        event["error"] = type(info).__qualname__
+        if frames:
+            event["error_at"] = f"{Path(frames[-1].filename).name}:{frames[-1].lineno} {frames[-1].name}"
+    return event
+
+
+def configure(*, level: str, file: Path | None, max_bytes: int = 64 << 20, keep: int = 5) -> None:
+    """Send our logs to ``file`` as JSON lines (rotated by size) and to stderr for people.
+
+    Of dependencies' loggers only warnings are kept, and of those only name and level: their texts may quote data.
+    """
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        describe_exception,
+        redact,
+    ]
+    handlers: list[logging.Handler] = []
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        rotating = logging.handlers.RotatingFileHandler(file, maxBytes=max_bytes, backupCount=keep, encoding="utf-8")
+        rotating.setFormatter(_formatter(shared, structlog.processors.JSONRenderer(ensure_ascii=False)))
+        handlers.append(rotating)
+    terminal = logging.StreamHandler(sys.stderr)
+    terminal.setFormatter(_formatter(shared, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)))
+    handlers.append(terminal)
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        root.removeHandler(old)
+        old.close()
+    for handler in handlers:
+        root.addHandler(handler)
+    root.setLevel(logging.WARNING)
+    logging.getLogger("prontuario").setLevel(level.upper())
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+
+
+def _foreign(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    record = event.get("_record")
+    if record is not None and not record.name.startswith("prontuario"):
+        event["event"] = f"{record.name} reported {record.levelname.lower()}"
+        event.pop("positional_args", None)
+    return event
+
+
+def _formatter(shared: list[structlog.typing.Processor], renderer: structlog.typing.Processor) -> logging.Formatter:
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[_foreign, *shared],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+    )
+
+
+def get_logger(component: str) -> structlog.stdlib.BoundLogger:
+    """The logger of a component; fixed event texts only: ``log.info("engine ready", engine="whisper")``."""
+    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(f"prontuario.{component}", component=component)
+    return logger

@@ -1,0 +1,1 @@
+"""First-party plugins. Each imports only appliance.plugin_api."""

@@ -1,0 +1,1 @@
+"""The facenet_auth plugin; see README.md."""

@@ -1,0 +1,1 @@
+"""The gcp_sync plugin; see README.md."""

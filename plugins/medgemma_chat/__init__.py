@@ -1,0 +1,1 @@
+"""The medgemma_chat plugin; see README.md."""

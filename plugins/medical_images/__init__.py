@@ -1,0 +1,1 @@
+"""The medical_images plugin; see README.md."""

@@ -1,0 +1,1 @@
+"""The whisper_stt plugin; see README.md."""
