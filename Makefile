@@ -1,0 +1,52 @@
+# One place for every command. `make run` and `make test` do all their own set-up.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+SYSTEM := $(shell uname -s | sed 's/Darwin/macos/;s/Linux/linux/')
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev run test check bench bench-store bench-api bench-engine chaos-consult lock sample clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.run-ready ## install what the appliance needs (system packages by apt when root)
+setup-dev: $(VENV)/.dev-ready ## the same, and what tests and checks need
+
+$(VENV)/.run-ready: requirements/packages-run.txt $(wildcard requirements/*.lock) pyproject.toml tools/setup.sh
+	@bash tools/setup.sh run $(PYTHON)
+	@touch $@
+
+$(VENV)/.dev-ready: requirements/packages-test.txt $(VENV)/.run-ready
+	@bash tools/setup.sh dev $(PYTHON)
+	@touch $@
+
+run: setup ## start a node and play the sample consult through it; stays up until Ctrl-C (PORT=, HOME_DIR=)
+	@$(BIN)/prontuario demo --home $(or $(HOME_DIR),.run/node) --port-base $(or $(PORT),8443)
+
+test: setup-dev ## run every test
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+check: setup-dev ## formatting, lint, types, import rules, sizes
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python tools/sizes.py
+
+bench: bench-store bench-engine bench-api ## run the three benches
+
+bench-store: setup-dev ## acknowledged writes a second, against autocommit
+	@$(BIN)/python bench/bench_store.py
+bench-api: setup-dev ## CPU per request, against FastAPI + uvicorn
+	@$(BIN)/python bench/bench_api.py
+bench-engine: setup-dev ## the engine channel, and chat through the whole API against BatchGenerator
+	@$(BIN)/python bench/bench_engine.py
+chaos-consult: setup-dev ## kill -9 core at random moments of a consult (ROUNDS=20, SEED=)
+	@$(BIN)/python bench/chaos_consult.py --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED))
+
+lock: ## write requirements/*.lock again (needs uv and the network)
+	@$(PYTHON) tools/lock.py
+
+clean: ## remove what was built (never a node's home)
+	@rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis $(VENV)
