@@ -1,0 +1,146 @@
+"""What the admin API answers: one Struct per row that the dashboard shows. No field carries patient data."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """This machine and this process. Sizes in bytes, times in seconds; ``at`` is a FHIR instant."""
+
+    name: str
+    hospital: str
+    phase: str
+    profile: str
+    mode: str
+    """The store's mode: ``single``, ``paired``, ``degraded`` or ``read-only`` (DESIGN §3)."""
+    version: str
+    at: str
+    uptime_s: float
+    demonstration_models: tuple[str, ...]
+    """Models that must never serve care; empty once real packs are installed."""
+    database_bytes: int
+    disk_free_bytes: int
+    disk_total_bytes: int
+    memory_used_bytes: int
+    """Resident memory of core and all its children."""
+    memory_free_bytes: int
+    memory_total_bytes: int
+    requests_total: float
+    """HTTP requests answered since the start; a rate is the difference of two over that of ``uptime_s``."""
+
+
+class EngineRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One engine child: its state, its model, its queue."""
+
+    name: str
+    status: str
+    plugin: str = ""
+    model_id: str = ""
+    model_sha256: str = ""
+    demonstration: bool = False
+    waiting: int = 0
+    running: int = 0
+    restarts: int = 0
+    footprint_bytes: int = 0
+    resident_bytes: int = 0
+    reason: str = ""
+    """Why it is not ready: a stable code, when there is one."""
+
+
+class AdminPageRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A plugin's page as data; ``sources`` are (heading, GET path) pairs."""
+
+    slug: str
+    title_pt: str
+    title_en: str
+    sources: tuple[tuple[str, str], ...] = ()
+
+
+class PluginRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One plugin: ``state`` is ``active``, ``disabled`` or ``quarantined``; a quarantined one says why."""
+
+    name: str
+    state: str
+    version: str = ""
+    reason: str = ""
+    capabilities: tuple[str, ...] = ()
+    pages: tuple[AdminPageRow, ...] = ()
+
+
+class QueueRow(msgspec.Struct, frozen=True):
+    """How many requests one engine holds."""
+
+    engine: str
+    waiting: int
+    running: int
+
+
+class HealthRow(msgspec.Struct, frozen=True):
+    """One part: ``status`` is ``ok``, ``degraded``, ``failed`` or ``not_configured``."""
+
+    name: str
+    status: str
+    message: str
+    advice: str
+
+
+class JobRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One durable job, without its payload (a payload may name a patient's data)."""
+
+    id: str
+    kind: str
+    state: str
+    attempts: int
+    created_at: str
+    run_at: str
+    error: str = ""
+
+
+class JobList(msgspec.Struct, frozen=True):
+    """Jobs of one state, newest first, and the counts of every state."""
+
+    counts: dict[str, int]
+    jobs: list[JobRow]
+
+
+class ModelRow(msgspec.Struct, frozen=True):
+    """A model behind a capability."""
+
+    id: str
+    capability: str
+    sha256: str
+    demonstration: bool
+    ready: bool
+
+
+class AuditRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One access: who did what to what, from where, with which outcome. Names of patients are not in it, ids are."""
+
+    sequence: int
+    at: str
+    user: str
+    role: str
+    device: str
+    action: str
+    outcome: str
+    patient: str = ""
+    resource: str = ""
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """One look at the node. A list that the reader may not see is None, which is not the same as empty."""
+
+    node: NodeFacts
+    health: list[HealthRow]
+    engines: list[EngineRow]
+    plugins: list[PluginRow] | None = None
+    models: list[ModelRow] | None = None
+    job_counts: dict[str, int] | None = None
+
+
+class Done(msgspec.Struct, frozen=True):
+    """An action was carried out."""
+
+    id: str
+    state: str
