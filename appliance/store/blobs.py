@@ -1,0 +1,210 @@
+"""Content-addressed, encrypted files: audio, images, documents. Streamed in and out, never whole in memory.
+
+A blob's address is the SHA-256 of the stored (encrypted) file, so anyone can check a copy without any key. It lies at
+``<folder>/ab/cd/abcd…``; it gets there by temp file → fsync → rename → fsync of the folder, so a name is always a whole
+file. Write a blob before the transaction that names it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import msgspec
+
+from appliance.store import durable, errors
+from appliance.store.sealing import (
+    HEADER_BYTES,
+    PIECE_BYTES,
+    SEALED_PIECE_BYTES,
+    Damaged,
+    DataKey,
+    Opener,
+    Sealer,
+    sealed_size,
+)
+from appliance.telemetry.logs import get_logger
+
+log = get_logger("blobs")
+__all__ = ["BlobRef", "BlobStore", "DataKey"]
+_HOP_BYTES: Final = 16 * PIECE_BYTES
+"""How much is handed to a thread at a time."""
+_HOP_PIECES: Final = 16
+_TEMPORARY: Final = "incoming"
+
+
+class BlobRef(msgspec.Struct, frozen=True):
+    """Names a blob: ``address`` is the SHA-256 (hex) of the stored file, ``size`` the plaintext's length in bytes."""
+
+    address: str
+    size: int
+    key_id: str
+
+
+class BlobStore:
+    """The blobs below ``folder``. Making it sweeps what an earlier process left unfinished; one process owns a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._incoming = folder / _TEMPORARY
+        durable.make_folder(self._incoming)
+        for leftover in self._incoming.iterdir():
+            leftover.unlink()
+
+    async def put(self, chunks: AsyncIterable[bytes], key: DataKey) -> BlobRef:
+        """Encrypt and keep ``chunks`` (of any lengths). Durable when it returns; on any failure nothing is left.
+
+        Raises:
+            ProntuarioError: ``store.full`` (507), ``store.failed`` (503).
+        """
+        incoming = await asyncio.to_thread(_Incoming, self._incoming, key)
+        try:
+            waiting = bytearray()
+            async for chunk in chunks:
+                waiting += chunk
+                if len(waiting) >= _HOP_BYTES:
+                    await asyncio.to_thread(incoming.take, bytes(waiting))
+                    waiting.clear()
+            return await asyncio.to_thread(incoming.keep, bytes(waiting), self._path)
+        except OSError as error:
+            raise durable.as_failure(error) from error
+        finally:
+            incoming.drop()
+
+    async def open(self, ref: BlobRef, key: DataKey) -> AsyncIterator[bytes]:
+        """The plaintext in pieces, each one authenticated; the last comes only after the whole file's hash is right.
+
+        Raises:
+            ProntuarioError: ``blob.missing`` (404), ``blob.damaged`` (500; also for a wrong key).
+        """
+        try:
+            outgoing = await asyncio.to_thread(_Outgoing, self._path(ref.address), ref, key)
+            try:
+                while batch := await asyncio.to_thread(outgoing.next_batch):
+                    for piece in batch:
+                        yield piece
+            finally:
+                outgoing.close()
+        except FileNotFoundError as error:
+            raise errors.BLOB_MISSING(address=ref.address) from error
+        except Damaged as error:
+            log.error("a blob is damaged", resource_id=ref.address)  # noqa: TRY400  its trace says nothing more
+            raise errors.BLOB_DAMAGED(address=ref.address) from error
+
+    async def delete(self, ref: BlobRef) -> None:
+        """Erase a blob for good; one that is gone already is fine."""
+        await asyncio.to_thread(_unlink, self._path(ref.address))
+
+    def verify(self, address: str) -> bool:
+        """Whether the stored file is whole (its hash is its name). Needs no key. Blocks."""
+        try:
+            with self._path(address).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == address
+        except FileNotFoundError:
+            return False
+
+    def addresses(self) -> Iterator[str]:
+        """Every blob that is here. Blocks."""
+        return (path.name for path in self._folder.glob("[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/*"))
+
+    def _path(self, address: str) -> Path:
+        return self._folder / address[:2] / address[2:4] / address
+
+
+class _Incoming:
+    """One blob on its way in; used from one thread at a time."""
+
+    def __init__(self, folder: Path, key: DataKey) -> None:
+        self._path = folder / os.urandom(16).hex()
+        self._key_id = key.key_id
+        self._sealer = Sealer(key)
+        self._hash = hashlib.sha256()
+        self._size = 0
+        self._rest = b""
+        self._file: BinaryIO = self._path.open("xb")
+        self._write(self._sealer.header)
+
+    def take(self, plain: bytes) -> None:
+        """Seal all full pieces of what is here, but never the last byte: the last piece must be known as such."""
+        self._size += len(plain)
+        data = memoryview(self._rest + plain)
+        start = 0
+        while len(data) - start > PIECE_BYTES:
+            self._write(self._sealer.seal(data[start : start + PIECE_BYTES], last=False))
+            start += PIECE_BYTES
+        self._rest = bytes(data[start:])
+
+    def keep(self, plain: bytes, place: Callable[[str], Path]) -> BlobRef:
+        """Seal the rest and give the file its name, durably."""
+        self.take(plain)
+        self._write(self._sealer.seal(self._rest, last=True))
+        self._file.flush()
+        durable.sync(self._file.fileno())
+        self._file.close()
+        address = self._hash.hexdigest()
+        target = place(address)
+        durable.make_folder(target.parent)
+        self._path.rename(target)
+        durable.sync_folder(target.parent)
+        return BlobRef(address=address, size=self._size, key_id=self._key_id)
+
+    def drop(self) -> None:
+        """Forget the temp file, unless it got its name. (Closing may fail once more when the disk is full.)"""
+        with contextlib.suppress(OSError):
+            self._file.close()
+        self._path.unlink(missing_ok=True)
+
+    def _write(self, data: bytes) -> None:
+        self._hash.update(data)
+        self._file.write(data)
+
+
+class _Outgoing:
+    """One blob on its way out; used from one thread at a time.
+
+    Raises:
+        Damaged: the file's length or header is wrong.
+    """
+
+    def __init__(self, path: Path, ref: BlobRef, key: DataKey) -> None:
+        self._address = ref.address
+        self._file: BinaryIO = path.open("rb")
+        self._left = os.fstat(self._file.fileno()).st_size
+        header = self._file.read(HEADER_BYTES)
+        try:
+            if self._left != sealed_size(ref.size):
+                raise Damaged
+            self._opener = Opener(key, header)
+        except Damaged:
+            self._file.close()
+            raise
+        self._left -= len(header)
+        self._hash = hashlib.sha256(header)
+
+    def next_batch(self) -> list[bytes]:
+        """The next pieces of plaintext; none at the end."""
+        batch: list[bytes] = []
+        while self._left and len(batch) < _HOP_PIECES:
+            sealed = self._file.read(SEALED_PIECE_BYTES)
+            self._hash.update(sealed)
+            self._left -= len(sealed)
+            last = not self._left or not sealed
+            plain = self._opener.open(sealed, last=last)
+            if last and self._hash.hexdigest() != self._address:
+                raise Damaged  # whole, and ours, but not the file that this address names
+            batch.append(plain)
+        return batch
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _unlink(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+        durable.sync_folder(path.parent)
