@@ -1,0 +1,25 @@
+"""Exit codes of the command line; ``prontuario --help`` lists them."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """What a shell script or launchd can tell apart."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    CONFIG = 3
+    ALREADY_RUNNING = 4
+    UNHEALTHY = 5
+    NOT_RUNNING = 6
+
+
+class CommandFailedError(Exception):
+    """A command can't go on: a sentence for the person and the exit code."""
+
+    def __init__(self, sentence: str, code: Exit = Exit.FAILED) -> None:
+        super().__init__(sentence)
+        self.code = code

@@ -1,0 +1,135 @@
+"""Shared by all tests: a real node, started once for each worker, and clients enrolled on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+READY_LIMIT_S = 120
+
+
+@dataclass
+class RunningNode:
+    """A whole node in child processes, as ``prontuario up`` runs it."""
+
+    api: str
+    admin: str
+    ca: Path
+    home: Path
+    process: subprocess.Popen[str]
+    scratch: Path
+    _clients: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def client_json(self, role: str, user: str | None = None) -> dict[str, str]:
+        """``{"api", "ca", "cert", "key", "token", "user"}`` of an enrolled device of a person with ``role``."""
+        name = user or f"{role}.teste"
+        if name not in self._clients:
+            out = self.scratch / f"{name}.json"
+            command("client", "enrol", "--home", str(self.home), "--user", name, "--role", role, "--out", str(out))
+            self._clients[name] = json.loads(out.read_text())
+        return self._clients[name]
+
+    def http(self, role: str, **options: Any) -> httpx.Client:
+        """An httpx client that is that person's phone."""
+        return http_client(self.client_json(role), **options)
+
+    @property
+    def admin_credentials(self) -> tuple[str, str]:
+        """(user, password) for the dashboard."""
+        text = (self.home / "secrets" / "first-admin.txt").read_text()
+        user, password = text.split()[:2]
+        return user, password
+
+
+def http_client(client: dict[str, str], **options: Any) -> httpx.Client:
+    """An httpx client with the device certificate and token of a client file."""
+    context = ssl.create_default_context(cafile=client["ca"])
+    context.load_cert_chain(client["cert"], client["key"])
+    headers = {"Authorization": f"Bearer {client['token']}"}
+    return httpx.Client(base_url=client["api"], verify=context, headers=headers, timeout=60, **options)
+
+
+def command(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run ``prontuario`` as a person would."""
+    done = subprocess.run(
+        [sys.executable, "-m", "appliance.daemon", *arguments], capture_output=True, text=True, timeout=120
+    )
+    if check and done.returncode != 0:
+        pytest.fail(f"prontuario {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+def start_node(home: Path, *options: str) -> subprocess.Popen[str]:
+    """Start ``prontuario up``; its first line on stdout is the ready JSON."""
+    argv = [
+        sys.executable,
+        "-m",
+        "appliance.daemon",
+        "up",
+        "--home",
+        str(home),
+        "--port-base",
+        "0",
+        "--ready-json",
+        *options,
+    ]
+    log = (home.parent / f"{home.name}.stderr").open("a")
+    try:
+        return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=log, text=True, env=os.environ | {"NO_COLOR": "1"})
+    finally:
+        log.close()
+
+
+def wait_ready(process: subprocess.Popen[str], log: Path) -> dict[str, Any]:
+    """The ready JSON. Fails with the log when the node did not come up."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        pytest.fail(f"the node did not come up ({process.wait()}):\n{log.read_text()[-4000:]}")
+    return dict(json.loads(line))
+
+
+def stop_node(process: subprocess.Popen[str]) -> int:
+    """SIGTERM and the exit status; the pipe is closed."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        status = process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        status = process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+    return status
+
+
+@pytest.fixture(scope="session")
+def running_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
+    """One node for all tests of a worker; tests must not depend on what others left in it."""
+    home = tmp_path_factory.mktemp(f"node-{secrets.token_hex(3)}") / "home"
+    process = start_node(home)
+    try:
+        ready = wait_ready(process, home.parent / "home.stderr")
+        yield RunningNode(ready["api"], ready["admin"], Path(ready["ca"]), home, process, home.parent)
+    finally:
+        assert stop_node(process) == 0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share the running node stay on one worker, so that it starts once."""
+    for item in items:
+        if "running_node" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("node"))
+            item.add_marker(pytest.mark.system)
