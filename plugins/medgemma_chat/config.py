@@ -1,0 +1,22 @@
+"""The plugin's table in ``prontuario.toml``: ``[plugins.medgemma_chat]``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+
+class ChatConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How conversations are answered.
+
+    ``model`` is a folder in mlx-lm's format; without it the active pack of ``chat_model`` is used, and without a pack the
+    demonstration. ``context_tokens`` bounds prompt and answer together; ``batch_size`` conversations decode at a time.
+    ``precision`` "auto" computes in fp32 on a CPU and as stored on a GPU.
+    """
+
+    model: str | None = None
+    batch_size: Annotated[int, msgspec.Meta(ge=1, le=256)] = 32
+    context_tokens: Annotated[int, msgspec.Meta(ge=64)] = 8192
+    prefill_step_tokens: Annotated[int, msgspec.Meta(ge=16)] = 512
+    precision: Literal["auto", "fp32", "stored"] = "auto"

@@ -1,0 +1,23 @@
+"""The plugin's table in ``prontuario.toml``: ``[plugins.whisper_stt]``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+
+class WhisperConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How speech is turned into text. Times in seconds.
+
+    ``model`` is a folder in mlx-whisper's format; without it the active pack of ``speech_to_text`` is used, and without
+    a pack the demonstration. ``precision`` "auto" computes in fp32 on a CPU and as stored on a GPU.
+    """
+
+    model: str | None = None
+    batch_size: Annotated[int, msgspec.Meta(ge=1, le=64)] = 16
+    in_flight: Annotated[int, msgspec.Meta(ge=1, le=64)] = 8
+    max_utterance_s: Annotated[float, msgspec.Meta(ge=2.0, le=29.0)] = 28.0
+    pause_s: Annotated[float, msgspec.Meta(ge=0.1, le=2.0)] = 0.35
+    no_speech_threshold: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.6
+    precision: Literal["auto", "fp32", "stored"] = "auto"
