@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
+import msgspec
+
+from appliance.api.admin_audit import recent_accesses
 from appliance.api.admin_live import LivePicture, health_rows
 from appliance.api.admin_shapes import (
-    AuditRow,
+    AccessRow,
     Done,
     EngineRow,
     HealthRow,
@@ -16,14 +21,17 @@ from appliance.api.admin_shapes import (
     Snapshot,
 )
 from appliance.api.admin_sources import AdminSources
-from appliance.plugin_api.errors import INVALID, NOT_FOUND
+from appliance.plugin_api.errors import INVALID
 from appliance.plugin_api.http import AnyRoute, Handler, Reply, Request, Route
-from appliance.plugin_api.storage import Query, Transaction
+from appliance.plugin_api.storage import Transaction
+from appliance.store import jobs
+from appliance.store.job_records import State
 
 PREFIX = "/api/admin"
 TAG = "admin"
 MAX_ROWS = 500
 DEFAULT_ROWS = 100
+MAX_SEQUENCE = 2**63 - 1
 
 
 def routes(sources: AdminSources) -> list[AnyRoute]:
@@ -78,21 +86,18 @@ def _health_routes(sources: AdminSources) -> list[Route]:
 
 def _job_routes(sources: AdminSources) -> list[Route]:
     async def listing(request: Request) -> Reply:
-        state, limit = request.query.get("state", "dead"), row_limit(request)
-
-        def look(q: Query) -> JobList:
-            return JobList(sources.jobs.counts(q), sources.jobs.listing(q, state, limit))
-
-        return Reply(body=await sources.store.read(look))
+        state = job_state(request.query.get("state", "dead"))
+        limit = whole_number(request, "limit", DEFAULT_ROWS, MAX_ROWS)
+        rows = await sources.store.read(lambda q: JobList(jobs.counts(q), jobs.list_jobs(q, state, limit)))
+        return Reply(body=rows)
 
     async def requeue(request: Request) -> Reply:
         job_id = request.parameters["job_id"]
 
         def change(tx: Transaction) -> Reply:
-            if not sources.jobs.requeue(tx, job_id):
-                raise NOT_FOUND(what=f"job {job_id}")
+            jobs.requeue(tx, job_id)
             tx.after_commit(sources.wake_jobs)
-            return Reply(body=Done(job_id, "queued"))
+            return Reply(body=Done(job_id, "ready"))
 
         return await request.commit(change)
 
@@ -100,15 +105,14 @@ def _job_routes(sources: AdminSources) -> list[Route]:
         job_id = request.parameters["job_id"]
 
         def change(tx: Transaction) -> Reply:
-            if not sources.jobs.discard(tx, job_id):
-                raise NOT_FOUND(what=f"job {job_id}")
+            jobs.discard(tx, job_id)
             return Reply(body=Done(job_id, "discarded"))
 
         return await request.commit(change)
 
     one = PREFIX + "/jobs/{job_id}"
     return [
-        _get("/jobs", "job.read", listing, "Jobs of one state, newest first, and counts", JobList),
+        _get("/jobs", "job.read", listing, "Jobs of one state, last changed first, and counts", JobList),
         Route("POST", one + "/requeue", "job.manage", requeue, "Run a dead job again", response=Done, tag=TAG),
         Route("POST", one + "/discard", "job.manage", discard, "Give a dead job up", response=Done, tag=TAG),
     ]
@@ -116,18 +120,25 @@ def _job_routes(sources: AdminSources) -> list[Route]:
 
 def _audit_route(sources: AdminSources) -> Route:
     async def audit(request: Request) -> Reply:
-        limit, before = row_limit(request), request.query.get("before")
-        if before is not None and not before.isdecimal():
-            raise INVALID(field="before", name="before", reason="a whole number is needed")
-        position = None if before is None else int(before)
-        return Reply(body=await sources.store.read(lambda q: sources.audit(q, limit, position)))
+        limit = whole_number(request, "limit", DEFAULT_ROWS, MAX_ROWS)
+        before = whole_number(request, "before", MAX_SEQUENCE, MAX_SEQUENCE)
+        return Reply(body=await sources.store.read(lambda q: recent_accesses(q, before, limit)))
 
-    return _get("/audit", "audit.read", audit, "Recent accesses, newest first", list[AuditRow])
+    return _get("/audit", "audit.read", audit, "Recent accesses with people's and devices' names", list[AccessRow])
 
 
-def row_limit(request: Request) -> int:
-    """The ``limit`` parameter, 1 to ``MAX_ROWS``. Raises ``invalid`` naming it."""
-    text = request.query.get("limit", str(DEFAULT_ROWS))
-    if not text.isdecimal() or not 1 <= int(text) <= MAX_ROWS:
-        raise INVALID(field="limit", name="limit", reason=f"1…{MAX_ROWS}")
+def job_state(text: str) -> State:
+    """A job's state. Raises ``invalid`` naming it."""
+    try:
+        state: State = msgspec.convert(text, State)
+    except msgspec.ValidationError:
+        raise INVALID(field="state", name="state", reason=" | ".join(get_args(State))) from None
+    return state
+
+
+def whole_number(request: Request, name: str, default: int, highest: int) -> int:
+    """A query parameter from 1 to ``highest``. Raises ``invalid`` naming it."""
+    text = request.query.get(name, str(default))
+    if len(text) > len(str(highest)) or not text.isdecimal() or not 1 <= int(text) <= highest:
+        raise INVALID(field=name, name=name, reason=f"1…{highest}")
     return int(text)

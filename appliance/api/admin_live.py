@@ -10,7 +10,9 @@ import msgspec
 
 from appliance.api.admin_shapes import HealthRow, ModelRow, Snapshot
 from appliance.api.admin_sources import AdminSources
+from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.http import Principal, ServerSentEvent
+from appliance.store import jobs
 
 FRESH_S = 1.0
 PERIOD_S = 2.0
@@ -58,11 +60,18 @@ class LivePicture:
         engines = list(source.engines())
         demonstrations = {m.id for m in models if m.demonstration} | {e.model_id for e in engines if e.demonstration}
         health, node, counts = await asyncio.gather(
-            health_rows(source), source.node.facts(tuple(sorted(demonstrations))), source.store.read(source.jobs.counts)
+            health_rows(source), source.node.facts(tuple(sorted(demonstrations))), self._job_counts()
         )
         return Snapshot(
             node=node, health=health, engines=engines, plugins=list(source.plugins()), models=models, job_counts=counts
         )
+
+    async def _job_counts(self) -> dict[str, int] | None:
+        """None while the store does not answer: the rest of the picture is needed then most of all."""
+        try:
+            return await self._sources.store.read(jobs.counts)
+        except ProntuarioError:
+            return None
 
 
 async def health_rows(sources: AdminSources) -> list[HealthRow]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from appliance.store.job_records import JobRow
+
 
 class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
     """This machine and this process. Sizes in bytes, times in seconds; ``at`` is a FHIR instant."""
@@ -85,20 +87,8 @@ class HealthRow(msgspec.Struct, frozen=True):
     advice: str
 
 
-class JobRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One durable job, without its payload (a payload may name a patient's data)."""
-
-    id: str
-    kind: str
-    state: str
-    attempts: int
-    created_at: str
-    run_at: str
-    error: str = ""
-
-
 class JobList(msgspec.Struct, frozen=True):
-    """Jobs of one state, newest first, and the counts of every state."""
+    """Jobs of one state, last changed first, and the counts of every state."""
 
     counts: dict[str, int]
     jobs: list[JobRow]
@@ -114,18 +104,21 @@ class ModelRow(msgspec.Struct, frozen=True):
     ready: bool
 
 
-class AuditRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One access: who did what to what, from where, with which outcome. Names of patients are not in it, ids are."""
+class AccessRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One access: who did what to what, from where. Patients are named by their ids only; ``status`` is the HTTP one."""
 
-    sequence: int
+    seq: int
     at: str
+    action: str
     user: str
     role: str
     device: str
-    action: str
-    outcome: str
+    status: int
+    method: str = ""
+    route: str = ""
     patient: str = ""
     resource: str = ""
+    detail_code: str = ""
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
