@@ -1,0 +1,155 @@
+"""The whole API as one ASGI application: routes checked and wired, hot reads served in front of Quart."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from hypercorn.typing import ASGIFramework
+
+from appliance.api.context import ApiRequest, Visit
+from appliance.api.door import Authenticator, Door, Record
+from appliance.api.errors import ErrorPages, ErrorRenderer, as_answer
+from appliance.api.health import health_routes
+from appliance.api.metering import Meters
+from appliance.api.openapi import documentation_routes
+from appliance.api.quart_host import MATCH, QuartHost
+from appliance.api.replies import encode_body, head_of
+from appliance.api.routing import RouteTable
+from appliance.config.model import Api
+from appliance.plugin_api.errors import ProntuarioError
+from appliance.plugin_api.http import PUBLIC, AnyRoute, Reply, Route, WebSocketRoute
+from appliance.security import policy
+from appliance.telemetry.clock import Clock
+from appliance.telemetry.health import HealthRegistry
+from appliance.telemetry.metrics import Metrics
+
+LINGER_S = 5.0
+
+
+class Application:
+    """Made by ``build_application``; served by ``appliance.api.server.serve``."""
+
+    def __init__(self, table: RouteTable, door: Door, config: Api, meters: Meters) -> None:
+        self.draining = asyncio.Event()
+        self.routes: Sequence[AnyRoute] = tuple(table.routes)
+        self._table = table
+        self._door = door
+        self._meters = meters
+        self._host = QuartHost(door, config, self.draining)
+
+    @property
+    def asgi(self) -> ASGIFramework:
+        """The ASGI 3 callable."""
+        return self._serve
+
+    def drain(self) -> None:
+        """The node stops: streams and WebSockets end with a word, ordinary requests run to their end."""
+        self.draining.set()
+        self._host.drain()
+
+    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
+        kind = scope["type"]
+        try:
+            if kind == "http":
+                match = self._table.find(scope["method"], scope["raw_path"])
+                route = match.route
+                if isinstance(route, Route) and route.hot and not _has_body(scope):
+                    request = ApiRequest(scope, route, match.parameters, self._door)
+                    await self._send(send, await self._door.answer(route, request))
+                    return
+            elif kind == "websocket":
+                match = self._table.find_websocket(scope["raw_path"])
+            else:
+                return
+        except ProntuarioError as error:
+            await self._refuse(scope, receive, send, error)
+            return
+        scope["state"][MATCH] = match
+        with self._counted(kind):
+            await self._host.quart(scope, receive, send)
+
+    def _counted(self, kind: str) -> Any:
+        return self._meters.streams.track_inprogress() if kind == "websocket" else _Uncounted()
+
+    async def _refuse(self, scope: Any, receive: Any, send: Any, error: ProntuarioError) -> None:
+        """An answer before any route: no such address, method or path."""
+        visit = Visit(scope, WebSocketRoute(scope["path"], PUBLIC, _nothing, ""), {})
+        reply = self._door.refusal(as_answer(error, ""), visit)
+        self._meters.count(scope.get("method", "WEBSOCKET"), "(none)", reply.status, 0.0)
+        if scope["type"] == "websocket":
+            await self._send(send, reply, "websocket.http.response")
+            return
+        if _has_body(scope):
+            reply = Reply(reply.status, reply.body, {**reply.headers, "connection": "close"}, reply.content_type)
+        await self._send(send, reply, receive=receive if _has_body(scope) else None)
+
+    async def _send(self, send: Any, reply: Reply, kind: str = "http.response", receive: Any = None) -> None:
+        body = encode_body(reply.body)
+        headers = head_of(reply, self._door.mode, len(body))
+        await send({"type": f"{kind}.start", "status": reply.status, "headers": headers})
+        if receive is not None:
+            await send({"type": f"{kind}.body", "body": body, "more_body": True})
+            await _swallow(receive)
+            body = b""
+        await send({"type": f"{kind}.body", "body": body, "more_body": False})
+
+
+def build_application(
+    routes: Sequence[AnyRoute],
+    *,
+    identity: Authenticator,
+    store: Record,
+    metrics: Metrics,
+    config: Api,
+    clock: Clock,
+    health: HealthRegistry,
+    plugin_routes: Mapping[str, Sequence[AnyRoute]] | None = None,
+    known_permissions: Collection[str] = policy.KNOWN,
+    renderers: Mapping[str, ErrorRenderer] | None = None,
+    title: str = "Prontuário",
+    version: str = "0.1.0",
+) -> Application:
+    """The API of one node.
+
+    ``plugin_routes`` are by plugin name and must lie below ``/api/plugins/<name>/``; ``known_permissions`` is
+    ``Policy.known`` with the plugins' own; ``renderers`` map a path prefix (``/fhir/``, ``/v1/``) to the shape in which its
+    clients expect errors. Health, metrics and documentation routes are added here.
+
+    Raises:
+        RouteError: a route without a known permission, without a summary, repeated, or outside its plugin's prefix.
+    """
+    meters = Meters(metrics)
+    own = [*routes, *health_routes(health, store, metrics)]
+    every = [*own, *(route for offered in (plugin_routes or {}).values() for route in offered)]
+    own.extend(documentation_routes(every, title=title, version=version))
+    table = RouteTable(own, known_permissions=known_permissions, plugin_routes=plugin_routes)
+    pages = ErrorPages(renderers or {})
+    door = Door(identity=identity, store=store, clock=clock, pages=pages, meters=meters)
+    return Application(table, door, config, meters)
+
+
+class _Uncounted:
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def _has_body(scope: Any) -> bool:
+    names = {name for name, _ in scope["headers"]}
+    return b"transfer-encoding" in names or b"content-length" in names
+
+
+async def _swallow(receive: Any) -> None:
+    """Take in a body that nobody wants, so that the client hears why, within ``LINGER_S``."""
+    try:
+        async with asyncio.timeout(LINGER_S):
+            while (message := await receive())["type"] == "http.request" and message.get("more_body"):
+                pass
+    except TimeoutError:
+        return
+
+
+async def _nothing(_: Any) -> None:
+    raise NotImplementedError

@@ -1,0 +1,196 @@
+"""One client connection: Hypercorn's protocols with our limits, and the client's certificate for the handlers.
+
+Hypercorn 0.18 checks client certificates but keeps them to itself, and trusts its clients more than a hospital may:
+this module carries the certificate into ``scope["state"]`` and closes the holes named at each class. It builds on
+Hypercorn's internals; ``tests/api/test_core_hypercorn_pin.py`` fails when they change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from contextlib import suppress
+from typing import Any, Final, cast
+
+import h2.events
+import h2.exceptions
+import h11
+from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.asyncio.worker_context import WorkerContext
+from hypercorn.config import Config as HypercornConfig
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.h2 import H2Protocol
+from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.ws_stream import FrameTooLargeError, WebsocketBuffer, WSStream
+from hypercorn.typing import AppWrapper, ConnectionState
+from hypercorn.utils import parse_socket_addr
+
+from appliance.api.task_group import BoundedTaskGroup
+from appliance.telemetry.logs import get_logger
+
+PEER_CERTIFICATE: Final = "peer_certificate"
+"""Key of ``scope["state"]``: the client's certificate in DER, or None."""
+WRITE_STALL_S: Final = 60.0
+"""A client that takes nothing for so long is gone."""
+RESETS_ALLOWED: Final = 100
+"""Streams that a client may cancel beyond the number it let finish (CVE-2023-44487, rapid reset)."""
+TOO_BIG_LINGER_S: Final = 1.0
+
+_log = get_logger("api")
+
+
+class Http1(H11Protocol):
+    """HTTP/1.1 without cleartext upgrades, without WebSocket compression, with a WebSocket buffer that can't grow."""
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        """Over TLS the protocol is chosen by ALPN; ``Upgrade: h2c`` is ignored (RFC 9113 §3.1)."""
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        # A compressed message may inflate a thousandfold before its size is looked at.
+        if any(name == b"sec-websocket-extensions" for name, _ in request.headers):
+            request = _without_extensions(request)
+        await super()._create_stream(request)
+        if isinstance(self.stream, WSStream):
+            self.stream.buffer = _StrictBuffer(self.config.websocket_max_message_size, self)
+
+    def message_too_big(self) -> None:
+        """The close frame 1009 is on its way; end the connection soon, whatever the client still sends."""
+        asyncio.get_running_loop().call_later(TOO_BIG_LINGER_S, asyncio.ensure_future, self.send(Closed()))
+
+
+def _without_extensions(request: h11.Request) -> h11.Request:
+    kept = [(name, value) for name, value in request.headers if name != b"sec-websocket-extensions"]
+    return h11.Request(method=request.method, headers=kept, target=request.target, http_version=request.http_version)
+
+
+class _StrictBuffer(WebsocketBuffer):
+    """Hypercorn's buffer writes before it measures and goes on after it refused; this one forgets and stays shut."""
+
+    def __init__(self, max_length: int, owner: Http1) -> None:
+        super().__init__(max_length)
+        self._owner = owner
+        self._refused = False
+
+    def extend(self, event: Any) -> None:
+        if self._refused:
+            raise FrameTooLargeError
+        if self.length + len(event.data) > self.max_length:
+            self._refused = True
+            self.clear()
+            self._owner.message_too_big()
+            raise FrameTooLargeError
+        super().extend(event)
+
+
+class Http2(H2Protocol):
+    """HTTP/2 that survives bodies of streams already answered, and hangs up on a rapid reset."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._resets = 0
+
+    async def _handle_events(self, events: list[h2.events.Event]) -> None:
+        for event in events:
+            if isinstance(event, h2.events.DataReceived) and event.stream_id not in self.streams:
+                with suppress(h2.exceptions.ProtocolError):
+                    self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                continue
+            if isinstance(event, h2.events.StreamReset):
+                self._resets += 1
+                if self._resets > RESETS_ALLOWED + self.keep_alive_requests // 2:
+                    self.connection.close_connection(error_code=0xB)  # ENHANCE_YOUR_CALM
+                    await self._flush()
+                    await self.send(Closed())
+                    return
+            await super()._handle_events([event])
+        await self._flush()
+
+
+class Connection(TCPServer):
+    """Runs one accepted connection until it ends. Never raises for what a client did."""
+
+    def __init__(
+        self,
+        app: AppWrapper,
+        config: HypercornConfig,
+        context: WorkerContext,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        super().__init__(app, loop, config, context, {}, reader, writer)
+        self._timer: asyncio.TimerHandle | None = None
+        self.idle = True
+
+    async def run(self) -> None:
+        try:
+            group = BoundedTaskGroup(self.loop)
+            async with group:
+                self._task_group = group
+                self.protocol = self._speak(group)  # type: ignore[assignment]
+                await self.protocol.initiate()
+                self._set_idle(True)
+                await self._read_data()
+        except* OSError:
+            pass
+        except* Exception as group_error:  # noqa: BLE001  the API boundary: a client that breaks a library breaks only itself
+            error = group_error.exceptions[0]
+            _log.warning("connection ended by an error", error=type(error).__qualname__)
+            self.abort()
+        finally:
+            self._disarm()
+            await self._close()
+
+    def _speak(self, group: BoundedTaskGroup) -> Http1 | Http2:
+        tls = cast("ssl.SSLObject", self.writer.get_extra_info("ssl_object"))
+        socket = self.writer.get_extra_info("socket")
+        state = ConnectionState({PEER_CERTIFICATE: tls.getpeercert(binary_form=True)})
+        client = parse_socket_addr(socket.family, socket.getpeername())
+        server = parse_socket_addr(socket.family, socket.getsockname())
+        protocol = Http2 if tls.selected_alpn_protocol() == "h2" else Http1
+        return protocol(self.app, self.config, self.context, group, state, True, client, server, self.protocol_send)
+
+    async def protocol_send(self, event: Event) -> None:
+        if isinstance(event, RawData):
+            async with self.send_lock:
+                await self._write(event.data)
+        elif isinstance(event, Updated):
+            self._set_idle(event.idle)
+        elif isinstance(event, Closed):
+            await self._close()
+
+    async def _write(self, data: bytes) -> None:
+        try:
+            self.writer.write(data)
+            if self.writer.transport.get_write_buffer_size():
+                await asyncio.wait_for(self.writer.drain(), WRITE_STALL_S)
+        except TimeoutError:
+            self.abort()
+            await self.protocol.handle(Closed())
+        except (ConnectionError, RuntimeError):
+            await self.protocol.handle(Closed())
+
+    def abort(self) -> None:
+        """Drop the connection now."""
+        self.writer.transport.abort()
+
+    def drain(self) -> None:
+        """The node stops: end at once when idle; a running request ends first."""
+        if self.idle:
+            self._expire()
+
+    def _set_idle(self, idle: bool) -> None:
+        self._disarm()
+        self.idle = idle
+        if idle and self.context.terminated.is_set():
+            self._expire()
+        elif idle:
+            self._timer = self.loop.call_later(self.config.keep_alive_timeout, self._expire)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _expire(self) -> None:
+        self.writer.close()

@@ -1,0 +1,204 @@
+"""The door: who are you, may you, and nothing leaves before the audit log has it.
+
+Every HTTP request and WebSocket goes through here, whichever way it is served. The order is: authenticate (401),
+authorise (403), handle, record. The audit event is durable before the reply leaves; if it can't be written, the answer
+is ``audit.unavailable`` and a change that was to be made is not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from http import HTTPStatus
+from typing import Final, Protocol
+
+from appliance.api.commit import once
+from appliance.api.context import ApiRequest, Visit, header
+from appliance.api.errors import AUDIT_UNAVAILABLE, SERVER_ERROR, ErrorPages, as_answer
+from appliance.api.metering import Meters
+from appliance.plugin_api.errors import FORBIDDEN, ProntuarioError
+from appliance.plugin_api.http import PUBLIC, SELF, Principal, Reply, Route
+from appliance.plugin_api.storage import Store, Transaction
+from appliance.security.audit import AuditEvent, append
+from appliance.security.errors import AUTH_REQUIRED
+from appliance.telemetry.clock import Clock, instant
+from appliance.telemetry.logs import get_logger
+
+_BEARER: Final = b"bearer "
+_log = get_logger("api")
+
+
+class Authenticator(Protocol):
+    """Tells who a token belongs to (``appliance.security.identity.Identity``)."""
+
+    def authenticate(self, token: str, certificate_der: bytes | None) -> Awaitable[Principal]:
+        """Raises ``auth.*`` 401 unless the token is current and bound to this certificate."""
+        ...
+
+
+class Record(Store, Protocol):
+    """The store as the door needs it."""
+
+    @property
+    def mode(self) -> str: ...
+
+
+class Door:
+    """Authentication, authorisation, audit and error pages, for every way in."""
+
+    def __init__(
+        self, *, identity: Authenticator, store: Record, clock: Clock, pages: ErrorPages, meters: Meters
+    ) -> None:
+        self._identity = identity
+        self._store = store
+        self._clock = clock
+        self._pages = pages
+        self._meters = meters
+
+    @property
+    def mode(self) -> str:
+        """What an acknowledgement means now (``X-Prontuario-Mode``)."""
+        return self._store.mode
+
+    async def answer(self, route: Route, request: ApiRequest) -> Reply:
+        """The answer to ``request``; never raises."""
+        began = time.perf_counter()
+        self._meters.running.inc()
+        try:
+            reply = await self._serve(route, request)
+        except Exception as error:  # noqa: BLE001  the API boundary: every failure becomes an answer
+            reply = self.refusal(as_answer(error, route.path), request)
+        finally:
+            self._meters.running.dec()
+        self._meters.count(request.method, route.path, reply.status, time.perf_counter() - began)
+        return reply
+
+    def refusal(self, error: ProntuarioError, visit: Visit) -> Reply:
+        """``error`` as an answer in the shape and language that this visitor expects."""
+        return self._pages.render(error, visit.path, visit.language)
+
+    async def admit(self, visit: Visit, token: str | None) -> None:
+        """Authenticate and authorise; afterwards ``visit.caller`` is set (on PUBLIC routes only if a token is good).
+
+        Raises:
+            ProntuarioError: ``auth.*`` 401; ``forbidden`` 403 with ``visit.caller`` set, so that it can be recorded.
+        """
+        permission = visit.route.permission
+        if token is None:
+            if permission != PUBLIC:
+                raise AUTH_REQUIRED()
+            return
+        try:
+            visit.caller = await self._identity.authenticate(token, visit.device_certificate)
+        except ProntuarioError as error:
+            if permission != PUBLIC:
+                raise
+            visit.refusal = error
+            return
+        if permission not in {PUBLIC, SELF} and permission not in visit.caller.permissions:
+            raise FORBIDDEN()
+
+    async def still_admitted(self, visit: Visit, token: str | None) -> bool:
+        """Whether a long-lived stream may go on: false once its session, user or device was revoked."""
+        if visit.caller is None or token is None:
+            return visit.route.permission == PUBLIC
+        try:
+            await self._identity.authenticate(token, visit.device_certificate)
+        except ProntuarioError as error:
+            return error.kind.code == "auth.expired"
+        return True
+
+    async def commit(self, request: ApiRequest, change: Callable[[Transaction], Reply]) -> Reply:
+        """Run ``change`` once per Idempotency-Key, with its audit event, in one durable savepoint."""
+        changed_once = once(request, change, self._clock.now())
+
+        def change_and_record(tx: Transaction) -> Reply:
+            reply = changed_once(tx)
+            if _is_recorded(request):
+                self._append(tx, request, reply.status, request.method, "")
+            return reply
+
+        reply = await self._store.write(change_and_record)
+        request.recorded = True
+        if "idempotency-replayed" in reply.headers:
+            self._meters.count_replay()
+        return reply
+
+    async def record(self, visit: Visit, status: int, method: str, code: str = "") -> None:
+        """Make the audit event of ``visit`` durable.
+
+        Raises:
+            ProntuarioError: ``audit.unavailable`` 503.
+        """
+        try:
+            await self._store.write(partial(self._append, visit=visit, status=status, method=method, code=code))
+        except ProntuarioError as error:
+            raise AUDIT_UNAVAILABLE(retry_after=error.retry_after) from error
+
+    async def _serve(self, route: Route, request: ApiRequest) -> Reply:
+        try:
+            await self.admit(request, bearer_token(request.scope))
+            reply = await route.handler(request)
+        except Exception as error:  # noqa: BLE001  the API boundary: a failure is recorded and answered
+            answer = as_answer(error, route.path)
+            await self._record_failure(request, answer)
+            raise answer from None
+        if not request.recorded and _is_recorded(request):
+            await self.record(request, reply.status, request.method)
+        return reply
+
+    async def _record_failure(self, request: ApiRequest, answer: ProntuarioError) -> None:
+        if not _is_recorded(request):
+            return
+        try:
+            await self.record(request, answer.kind.status, request.method, answer.kind.code)
+        except ProntuarioError:
+            # What already failed on our side tells nobody anything; everything else must not be answered unrecorded.
+            if answer.kind.status < SERVER_ERROR:
+                raise
+
+    def _append(self, tx: Transaction, visit: Visit, status: int, method: str, code: str) -> None:
+        try:
+            append(tx, self._event(visit, status, method, code))
+        except Exception as error:
+            self._meters.count_unaudited()
+            _log.error("audit event could not be written", error=type(error).__qualname__, route=visit.route.path)
+            raise AUDIT_UNAVAILABLE() from error
+
+    def _event(self, visit: Visit, status: int, method: str, code: str) -> AuditEvent:
+        caller = visit.caller
+        permission = visit.route.permission
+        return AuditEvent(
+            at=instant(self._clock.now()),
+            action=permission if permission not in {PUBLIC, SELF} else visit.route.path.rpartition("/")[2],
+            user_id=caller.user_id if caller else "",
+            device_id=caller.device_id if caller else "",
+            session_id=caller.session_id if caller else "",
+            method=method,
+            route=visit.route.path,
+            resource=visit.about_resource or "",
+            patient=visit.about_patient,
+            status=status,
+            detail_code=code,
+        )
+
+
+def bearer_token(scope: object) -> str | None:
+    """The token of ``Authorization: Bearer …`` (RFC 6750 §2.1), or None."""
+    value = header(scope, b"authorization")  # type: ignore[arg-type]
+    if value is None or value[:7].lower() != _BEARER:
+        return None
+    return value[7:].strip().decode("latin-1") or None
+
+
+def _is_recorded(visit: Visit) -> bool:
+    """An identified person's every access; on PUBLIC routes only what the handler declared to concern somebody."""
+    if visit.route.permission != PUBLIC:
+        return visit.caller is not None
+    return visit.about_patient is not None or visit.about_resource is not None
+
+
+def is_success(status: int) -> bool:
+    """Whether an answer's status says that it worked."""
+    return status < HTTPStatus.BAD_REQUEST

@@ -1,0 +1,83 @@
+"""Runs the application for each request of a connection, with a bounded queue that can't dead-lock.
+
+Hypercorn's own queue blocks for ever when an application answers without having read the body: the reader waits for
+the queue, and closing the stream waits behind it. Here a finished application's queue swallows what still arrives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from hypercorn.asyncio.task_group import TaskGroup
+from hypercorn.config import Config
+from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, Scope
+
+from appliance.telemetry.logs import get_logger
+
+_log = get_logger("api")
+
+
+class _Inbox:
+    """Messages from the client to one application call; at most ``limit`` wait."""
+
+    def __init__(self, limit: int) -> None:
+        self._queue: asyncio.Queue[ASGIReceiveEvent] = asyncio.Queue()
+        self._limit = limit
+        self._room = asyncio.Event()
+        self._room.set()
+        self._open = True
+
+    async def put(self, message: ASGIReceiveEvent) -> None:
+        if not self._open:
+            return
+        if message["type"] in {"http.disconnect", "websocket.disconnect"}:
+            self._queue.put_nowait(message)
+            return
+        await self._room.wait()
+        if self._open:
+            self._queue.put_nowait(message)
+            if self._queue.qsize() >= self._limit:
+                self._room.clear()
+
+    async def get(self) -> ASGIReceiveEvent:
+        message = await self._queue.get()
+        if self._queue.qsize() < self._limit:
+            self._room.set()
+        return message
+
+    def close(self) -> None:
+        self._open = False
+        self._room.set()
+
+
+class BoundedTaskGroup(TaskGroup):
+    """Hypercorn's task group with our queue."""
+
+    async def spawn_app(
+        self,
+        app: AppWrapper,
+        config: Config,
+        scope: Scope,
+        send: Callable[[ASGISendEvent | None], Awaitable[None]],
+    ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
+        inbox = _Inbox(config.max_app_queue_size)
+        self._task_group.create_task(_call(app, scope, inbox, send))
+        return inbox.put
+
+
+async def _call(
+    app: AppWrapper, scope: Scope, inbox: _Inbox, send: Callable[[ASGISendEvent | None], Awaitable[None]]
+) -> None:
+    try:
+        await app(scope, inbox.get, send, _no_threads, _no_threads)
+    except Exception as error:  # noqa: BLE001  the outermost API boundary: one request's failure stays its own
+        _log.error("request failed outside the application", error=type(error).__qualname__)
+    finally:
+        inbox.close()
+        await send(None)
+
+
+def _no_threads(*_: Any) -> Any:
+    raise NotImplementedError("the application is asynchronous throughout")
