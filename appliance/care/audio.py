@@ -47,12 +47,11 @@ async def decode(
         ProntuarioError: ``audio.empty`` 422, ``audio.unsupported`` 415, ``audio.damaged`` 422, ``audio.truncated`` 422,
             ``audio.too_long`` 413, ``audio.decoder_missing`` 503, ``audio.decoder_stalled`` 422.
     """
-    source = Path(os.path.abspath(source))  # noqa: PTH100  no file is touched, unlike Path.resolve
     seen = await asyncio.to_thread(inspect, source)
     limit = int(max_hours * 3600 * BYTES_PER_SECOND)
     produced, status = 0, 0
     for decoder in _usable(seen, standard_decoders() if decoders is None else decoders):
-        run = _Run(decoder.command(source, seen.format), stall_s)
+        run = _Run(decoder.command(_absolute(source), seen.format), stall_s)
         try:
             async for block in run.blocks():
                 produced += len(block)
@@ -64,6 +63,10 @@ async def decode(
         if produced or status == 0:
             break
     _judge(produced, status, seen)
+
+
+def _absolute(source: Path) -> Path:
+    return source.absolute()
 
 
 def _usable(seen: Inspection, decoders: Sequence[Decoder]) -> list[Decoder]:

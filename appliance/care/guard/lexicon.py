@@ -1,0 +1,213 @@
+"""The words that the guard treats with care. All folded (lower case, no accents).
+
+Plain lists, not a terminology: they decide only how strictly a word is compared. A drug that is missing here is still
+caught when it stands before a dose, and any word that the dictation does not carry is reported.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+DRUGS: Final = frozenset(
+    """
+    aas abacavir acarbose acetilcisteina acetilsalicilico aciclovir albendazol alendronato alopurinol alprazolam ambroxol
+    amicacina aminofilina amiodarona amitriptilina amoxicilina ampicilina anlodipino apixabana aripiprazol atenolol
+    atorvastatina atracurio atropina azitromicina baclofeno beclometasona benzilpenicilina betaistina betametasona
+    bicarbonato biperideno bisacodil bisoprolol bromoprida budesonida bupropiona buspirona captopril carbamazepina
+    carbidopa carvedilol cefalexina cefazolina cefepima cefotaxima ceftazidima ceftriaxona cefuroxima celecoxibe cetamina
+    cetirizina cetoconazol cetoprofeno ciclobenzaprina ciclosporina cilostazol cinarizina ciprofloxacino citalopram
+    claritromicina clavulanato clindamicina clobazam clomipramina clonazepam clonidina clopidogrel clorpromazina
+    clortalidona codeina colchicina dapagliflozina desloratadina desvenlafaxina dexametasona dexclorfeniramina diazepam
+    diclofenaco digoxina diltiazem dimenidrinato diosmina dipirona dobutamina domperidona donepezila dopamina doxazosina
+    doxiciclina duloxetina empagliflozina enalapril enoxaparina entresto epinefrina adrenalina eritromicina escitalopram
+    escopolamina esomeprazol espironolactona estradiol etoricoxibe ezetimiba famotidina fenitoina fenobarbital fentanil
+    fexofenadina finasterida fluconazol flunarizina fluoxetina formoterol fosfomicina furosemida gabapentina gentamicina
+    glargina glibenclamida gliclazida glimepirida haloperidol heparina hidralazina hidroclorotiazida hidrocortisona
+    hidroxicloroquina hidroxizina hioscina ibuprofeno imipramina indapamida insulina ipratropio isossorbida itraconazol
+    ivabradina ivermectina lactulona lamotrigina lansoprazol levetiracetam levodopa levofloxacino levotiroxina lidocaina
+    linagliptina liraglutida lisinopril litio loperamida loratadina lorazepam losartana lovastatina meloxicam memantina
+    meropenem metadona metformina metildopa metilfenidato metilprednisolona metimazol metoclopramida metoprolol
+    metotrexato metronidazol midazolam mirtazapina montelucaste morfina naloxona naltrexona naproxeno nebivolol nifedipino
+    nimesulida nistatina nitrofurantoina nitroglicerina nitroprussiato noradrenalina norepinefrina norfloxacino
+    nortriptilina olanzapina olmesartana omeprazol ondansetrona oseltamivir oxacilina oxcarbazepina oxibutinina oxicodona
+    pantoprazol paracetamol paroxetina penicilina piperacilina pioglitazona piroxicam polimixina prednisolona prednisona
+    pregabalina prometazina propafenona propiltiouracila propofol propranolol quetiapina ramipril ranitidina risperidona
+    rivaroxabana rosuvastatina salbutamol salmeterol secnidazol semaglutida sertralina sildenafila sinvastatina
+    sitagliptina sotalol sulfa sulfadiazina sulfametoxazol sulfassalazina sumatriptana tacrolimo tadalafila tamoxifeno
+    tansulosina tazobactam telmisartana tenoxicam terbutalina tetraciclina tiamazol tiamina ticagrelor timolol tiotropio
+    tobramicina topiramato tramadol tranexamico trazodona trimetoprima valproato valsartana vancomicina varfarina
+    venlafaxina verapamil vildagliptina zolpidem zopiclona
+    """.split()
+)
+DRUG_ENDING: Final = re.compile(
+    r"\w{2,}(?:pril|sartana|olol|statina|prazol|cilina|micina|floxacino|floxacina|conazol|gliptina|gliflozina|tiazida"
+    r"|dipino|coxibe|setrona|triptana|azepam|zolam|profeno|ciclovir|parina|oxetina|xabana|mabe|nibe|metasona)"
+)
+ALIASES: Final = (
+    (r"\bacido acetil ?salicilico\b", "aas"),
+    (r"\baspirina\b", "aas"),
+    (r"\badrenalina\b", "epinefrina"),
+    (r"\bnoradrenalina\b", "norepinefrina"),
+    (r"\bhioscina\b", "escopolamina"),
+    (r"\btilenol\b|\btylenol\b", "paracetamol"),
+    (r"\bnovalgina\b", "dipirona"),
+)
+
+DOSE_UNITS: Final = frozenset(
+    {"mg", "g", "mcg", "ml", "ui", "gota", "comprimido", "capsula", "ampola", "jato", "puff", "meq"}
+)
+TIME_UNITS: Final = frozenset({"dia", "semana", "mes", "ano", "hora", "minuto", "segundo", "vez", "noite", "quinzena"})
+MEASURE_UNITS: Final = frozenset(
+    {"mmhg", "bpm", "irpm", "%", "°c", "mg/dl", "g/dl", "meq/l", "/mm3", "kg", "m", "cm", "cigarro", "maco", "cruz"}
+)
+UNITS: Final = DOSE_UNITS | TIME_UNITS | MEASURE_UNITS
+IMPLIED_UNITS: Final = frozenset({"mmhg", "bpm", "irpm", "%", "°c", "mg/dl", "g/dl", "meq/l", "/mm3", "m"})
+"""Units that a person leaves out when speaking of a vital sign or a laboratory value; a dose's unit is never implied."""
+
+NOT_IN_MILLIGRAMS: Final = frozenset(
+    """
+    insulina glargina heparina enoxaparina levotiroxina salbutamol budesonida formoterol salmeterol beclometasona tiotropio
+    ipratropio fentanil clonidina misoprostol fluticasona vitamina colecalciferol penicilina benzilpenicilina
+    """.split()
+)
+"""Everyone says "losartana cinquenta" and means mg; with these drugs a unit that was not said must not be written."""
+
+UNIT_SPELLINGS: Final = (
+    (r"\bmiligramas?(?: por| /) ?decilitros?\b|\bmg ?/ ?d[l1]\b", "mg/dl"),
+    (r"\bgramas?(?: por| /) ?decilitros?\b|\bg ?/ ?dl\b", "g/dl"),
+    (r"\bmiliequivalentes? por litro\b|\bmeq ?/ ?l\b", "meq/l"),
+    (r"\bpor milimetro cubico\b|/ ?mm3\b|/ ?mm³", " /mm3"),
+    (r"\bmilimetros? de mercurio\b|\bmm ?hg\b", "mmhg"),
+    (r"\bbatimentos?(?: cardiacos?)? por minuto\b|\bbatimentos?\b|\bbpm\b", "bpm"),
+    (r"\b(?:incursoes|respiracoes|incursao)(?: respiratorias?)? por minuto\b|\birpm\b|\bipm\b|\brpm\b", "irpm"),
+    (r"\bpor cento\b", "%"),
+    (r"\bgraus? celsius\b|\bgraus?\b|° ?c\b", "°c"),
+    (r"\bmiligramas?\b|\bmgs\b", "mg"),
+    (r"\bmicrogramas?\b|\bug\b|\bmcgs\b", "mcg"),
+    (r"\bmililitros?\b|\bmls\b", "ml"),
+    (r"\b(?:quilogramas?|quilos?|kgs)\b", "kg"),
+    (r"\bgramas?\b|\bgrs?\b", "g"),
+    (r"\bunidades?(?: internacionais| internacional)?\b", "ui"),
+    (r"\bcentimetros?\b", "cm"),
+    (r"(?<=\d)\s*metros?\b", " m"),
+    (
+        r"\b(gota|comprimido|capsula|ampola|jato|dia|semana|ano|hora|minuto|segundo|noite|quinzena|cigarro|maco)s\b",
+        r"\1",
+    ),
+    (r"\bcp[rs]?\b", "comprimido"),
+    (r"\bmeses\b", "mes"),
+    (r"\bvezes\b", "vez"),
+    (r"\bcruzes\b", "cruz"),
+)
+
+ANCHOR_SPELLINGS: Final = (
+    (r"\bpressao(?: arterial)?(?: sistemica)?\b|\bp\.?a\.?\b(?= ?(?:de |: ?)?\d)", "vital_pa"),
+    (r"\bfrequencia cardiaca\b|\bf\.?c\.?\b(?= ?(?:de |: ?)?\d)|\bpulso\b(?= ?(?:de )?\d)", "vital_fc"),
+    (r"\bfrequencia respiratoria\b|\bf\.?r\.?\b(?= ?(?:de |: ?)?\d)", "vital_fr"),
+    (
+        r"\bsaturacao(?: de| do)?(?: oxigenio| o2)?\b|\b(?:sato2|spo2|sat o2|sat)\b|\bsaturando\b|\bsatura\b",
+        "vital_sat",
+    ),
+    (r"\btemperatura\b|\btax\b|\btemp\b", "vital_temp"),
+    (r"\bglicemia capilar\b|\bhgt\b|\bdextro\b", "vital_glicemia"),
+    (r"(?<!perda de )(?<!ganho de )\bpeso\b(?= ?(?:de )?\d)|\bpesando\b|\bpesa\b", "vital_peso"),
+    (r"\b(?:altura|estatura)\b|\bmede\b(?= ?\d)", "vital_altura"),
+)
+LABS: Final = frozenset(
+    "hemoglobina glicada creatinina ureia potassio sodio colesterol leucocitos plaquetas glicemia tsh pcr".split()
+)
+
+NEGATORS: Final = frozenset(
+    "nega nego negou negam negando nao sem nunca nenhum nenhuma nem jamais descarto descartada".split()
+)
+ABSENT: Final = frozenset("ausente ausentes ausencia inexistente".split())
+AFFIRMERS: Final = frozenset(
+    """
+    refere referem relata relatou apresenta apresentou queixa sente senti sentiu tem tenho teve tive mas porem entretanto
+    contudo confirma confirmou iniciar manter aumentar reduzir suspender solicitar em_uso com apenas exceto hipotese
+    orientar encaminhar retorno antecedente realizou mae pai irmao irma
+    """.split()
+)
+OPPOSITES: Final = frozenset(
+    """
+    positivo positiva negativo negativa presente presentes ausente ausentes normal anormal aumentado aumentada diminuido
+    diminuida melhora piora melhorou piorou direito esquerdo bilateral hoje ontem amanha anteontem agudo cronico leve
+    moderado moderada forte intensa grave ascendente descendente regular irregular preservada reduzida antes apos depois
+    segunda terca quarta quinta sexta sabado domingo superior inferior anterior posterior proximal distal mae pai irmao
+    irma filho filha avo masculino feminino
+    """.split()
+)
+"""Words with an opposite close by: never matched by likeness, only as they are."""
+
+ACTIONS: Final = (
+    (
+        "start",
+        r"\b(?:inici(?:ar|o|amos|ou|ado)|prescrev(?:o|er|i|emos)|comecar|comeco|introduzir|introduzo)\b",
+        "iniciar",
+    ),
+    ("keep", r"\b(?:mant(?:er|enho|ido|ida|emos)|continuar|continua)\b", "manter"),
+    ("increase", r"\b(?:aument(?:ar|o|amos|ei)|elevar)\b(?= )", "aumentar"),
+    ("reduce", r"\b(?:reduz(?:ir|o|imos|i)|diminu(?:ir|o))\b", "reduzir"),
+    ("stop", r"\b(?:suspend(?:er|o|emos|i)|suspens[oa]|interromp(?:er|o)|descontinuar|parar)\b", "suspender"),
+    ("order", r"\b(?:solicit(?:ar|o|amos|ei|ado)|pedir|peco)\b", "solicitar"),
+    (
+        "use",
+        r"\b(?:em uso(?: regular| continuo)? de|faz(?:endo)? uso de|uso de|usa|uso|toma|tomo|tomando|utiliza|usando)\b",
+        "em_uso",
+    ),
+)
+"""What is done with a drug or an examination: swapping one for another is an error of its own."""
+
+PHRASES: Final = (
+    (
+        r"\bqueixa(?:-se|ndo-se)? de\b|\bcom queixa de\b|\brelata(?:ndo)?\b|\brefer(?:e|indo|iu|em)\b|\bapresent(?:a|ou|ando)\b",
+        "refere",
+    ),
+    (
+        r"\b(?:hipotese diagnostica|hipotese|suspeita|quadro compativel com|impressao)(?: diagnostica)?(?: de| com)?\b",
+        "hipotese",
+    ),
+    (r"\b(?:homem|senhor)\b(?= de| com|,)", "masculino"),
+    (r"\b(?:mulher|senhora)\b(?= de| com|,)", "feminino"),
+    (r"\bfeminina\b", "feminino"),
+    (r"\b(?:orient(?:o|ar|ado|ada)|recomend(?:o|ar))\b", "orientar"),
+    (r"\bencaminh(?:o|ar|ado)\b", "encaminhar"),
+    (r"\bretorn(?:o|ar|a)\b", "retorno"),
+    (r"\b(?:fum(?:a|o|ante|ava)|tabagista|tabagismo)\b", "tabagismo"),
+    (r"\b(?:etilista|etilismo|alcoolismo|beb(?:e|o))\b", "etilismo"),
+    (r"\b(?:alergic[oa]s?|alergias?)\b", "alergia"),
+    (r"\b(?:remedios?|medicac(?:ao|oes)|medicamentos?|medicamentosas?)\b", "medicamento"),
+    (r"\b(?:antecedentes?|historia|historico|diagnostico)(?: de)?\b", "antecedente"),
+    (r"\b(?:afastamento|atestado)\b", "atestado"),
+    (r"\bdireit[oa]s?\b", "direito"),
+    (r"\besquerd[oa]s?\b", "esquerdo"),
+    (r"\bbilatera(?:l|is|lmente)\b|\bambos os lados\b", "bilateral"),
+    (r"\bde manha\b|\bpela manha\b", "pela_manha"),
+    (r"\ba noite\b|\bde noite\b", "a_noite"),
+    (r"\bse necessario\b|\bs/n\b|\bse houver necessidade\b", "se_necessario"),
+)
+
+SILENT: Final = frozenset(
+    """
+    a o as os um uma uns umas de do da dos das no na nos nas em por para pelo pela ao aos com e ou que se ja mais muito ha
+    faz cerca foi ser esta estao estou sao era eu ele ela voce meu minha seu sua isso este esse dele dela tambem ainda
+    atual quadro paciente anos idade refere hipotese orientar encaminhar antecedente vou vai vamos doutor doutora dr dra
+    nega nego negou negando nao sem nunca nenhum nenhuma nem tem tenho teve tive tendo sente senti sentiu mas porem uso
+    iniciar em_uso relato momento diz disse fica ficar bom boa dia x sido sera seria entre ate
+    """.split()
+)
+"""Words that carry no claim of their own."""
+
+CLINICAL_ENDING: Final = re.compile(
+    r"\w{3,}(?:ite|ose|emia|algia|uria|patia|oma|ismo|ista|eia|pneia|ragia|rreia|cardia|tensao|trofia|plegia|fobia|ectomia)s?"
+)
+CLINICAL: Final = frozenset(
+    """
+    febre dor tosse edema tontura vomito nausea prurido sincope desmaio infarto cancer asma enxaqueca diabetes alergia
+    convulsao sangramento fratura trombose embolia derrame gripe influenza dengue covid pneumonia gestante gravidez
+    cirurgia transfusao fibrilacao angina depressao ansiedade insonia fadiga palpitacao calafrio coriza azia constipacao
+    icterus ictericia cianose sopro crepitacao sibilo ronco estertor tabagismo etilismo hipertenso diabetico insuficiencia
+    """.split()
+)
+"""One of these without support is an invention, however short the rest of the sentence is."""
