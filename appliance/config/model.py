@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +12,7 @@ import msgspec
 
 GIB = 1 << 30
 MIB = 1 << 20
+SOCKET_PATH_LIMIT = 100
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -158,6 +161,14 @@ class Paths:
     def run(self) -> Path:
         """Sockets and pid files; emptied at start."""
         return self.home / "run"
+
+    def socket(self, name: str) -> Path:
+        """A Unix socket's path: below ``run``, or in a short private folder when that would not fit (104 bytes on macOS)."""
+        direct = self.run / f"{name}.sock"
+        if len(os.fsencode(direct)) <= SOCKET_PATH_LIMIT:
+            return direct
+        digest = hashlib.sha256(os.fsencode(self.home.absolute())).hexdigest()[:16]
+        return Path(f"/tmp/prontuario-{os.getuid()}-{digest}") / f"{name}.sock"  # noqa: S108  made 0700 and checked by its maker
 
     @property
     def plugins(self) -> Path:

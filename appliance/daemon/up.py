@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 from dataclasses import dataclass
 from pathlib import Path
-
-import msgspec
 
 from appliance.config import Config, Paths
 from appliance.daemon.children import Child, ChildFailedError
@@ -20,7 +17,6 @@ from appliance.daemon.lock import running_pid
 CORE_READY_LIMIT_S = 300.0
 """The first start of a large model on a cold disk takes its time; the child itself reports what is wrong."""
 ADMIN_READY_LIMIT_S = 60.0
-PORTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,40 +36,23 @@ class Node:
         )
 
 
-def with_ports(config: Config, base: int | None) -> Config:
-    """The configuration with API, peer link and dashboard on ``base``, ``base + 1``, ``base + 2``; 0 finds free ones."""
-    if base is None:
-        return config
-    api, peer, admin = free_ports() if base == 0 else range(base, base + PORTS)
-    replace = msgspec.structs.replace
-    return replace(
-        config,
-        api=replace(config.api, port=api),
-        cluster=replace(config.cluster, peer_port=peer),
-        admin=replace(config.admin, port=admin),
-    )
-
-
-def free_ports() -> list[int]:
-    """Three free ports of the loopback interface (for development and tests: somebody may still be faster)."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(PORTS)]
-    ports = [int(one.getsockname()[1]) for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
 class Up:
     """Starts and stops the children in order: core before the dashboard, the dashboard stops first."""
 
     def __init__(self, home: Path, config: Config, *, dashboard: bool = True) -> None:
         self.paths = Paths(home)
         self.config = config
-        ports = [f"--port={config.api.port}", f"--peer-port={config.cluster.peer_port}", f"--admin-port={config.admin.port}"]
+        ports = [
+            f"--port={config.api.port}",
+            f"--peer-port={config.cluster.peer_port}",
+            f"--admin-port={config.admin.port}",
+        ]
         arguments = [f"--home={home}", *ports]
         drain = config.api.drain_s + 15.0
         self._core = Child("core", "appliance.daemon", ["core", *arguments], stop_limit_s=drain)
-        self._admin = Child("admin", "appliance.daemon", ["admin", *arguments], stop_limit_s=10.0) if dashboard else None
+        self._admin = (
+            Child("admin", "appliance.daemon", ["admin", *arguments], stop_limit_s=10.0) if dashboard else None
+        )
 
     async def start(self) -> Node:
         """Start everything.

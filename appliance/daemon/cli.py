@@ -1,0 +1,68 @@
+"""The ``prontuario`` command. Commands live in small modules; this one only names them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from appliance.config import Config, ConfigError, Paths, load_config
+from appliance.daemon.exits import CommandFailedError, Exit
+
+EPILOG = (
+    "Exit codes: 0 done; 1 failed; 2 wrong usage; 3 prontuario.toml can't be used; 4 another node already serves this home; "
+    "5 doctor found something wrong; 6 no node is running."
+)
+home_option = click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("/Library/Application Support/Prontuario")
+    if sys.platform == "darwin"
+    else Path("/var/lib/prontuario"),
+    show_default=True,
+    help="The node's home folder: record, keys, models, configuration.",
+)
+port_option = click.option(
+    "--port-base",
+    type=click.IntRange(0, 65533),
+    help="API on this port, peer link on the next, dashboard on the one after; 0 finds free ports. Default: prontuario.toml.",
+)
+
+
+class Commands(click.Group):
+    """Turns our failures into a sentence and an exit code; anything else is a bug and shows its traceback."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            click.echo(f"prontuario: {error}", err=True)
+            ctx.exit(Exit.CONFIG)
+        except CommandFailedError as error:
+            click.echo(f"prontuario: {error}", err=True)
+            ctx.exit(error.code)
+
+
+def read_config(home: Path) -> Config:
+    """The home's configuration. Raises ConfigError."""
+    return load_config(Paths(home).config)
+
+
+@click.group(
+    cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120}
+)
+def main() -> None:
+    """Prontuário: the hospital record appliance. Voice to signed note, inside the building."""
+
+
+def _register() -> None:
+    from appliance.daemon import commands_care, commands_node, commands_operator
+
+    for module in (commands_node, commands_operator, commands_care):
+        for command in module.COMMANDS:
+            main.add_command(command)
+
+
+_register()
