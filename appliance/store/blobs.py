@@ -154,7 +154,7 @@ class _Incoming:
         return BlobRef(address=address, size=self._size, key_id=self._key_id)
 
     def drop(self) -> None:
-        """Forget the temp file, unless it got its name. (Closing may fail once more when the disk is full.)"""
+        """Forget the temp file, unless it got its name; closing may fail once more when the disk is full."""
         with contextlib.suppress(OSError):
             self._file.close()
         self._path.unlink(missing_ok=True)
@@ -174,16 +174,14 @@ class _Outgoing:
     def __init__(self, path: Path, ref: BlobRef, key: DataKey) -> None:
         self._address = ref.address
         self._file: BinaryIO = path.open("rb")
-        self._left = os.fstat(self._file.fileno()).st_size
+        self._left = sealed_size(ref.size) - HEADER_BYTES
         header = self._file.read(HEADER_BYTES)
         try:
-            if self._left != sealed_size(ref.size):
-                raise Damaged
             self._opener = Opener(key, header)
+            _expect(os.fstat(self._file.fileno()).st_size == sealed_size(ref.size))
         except Damaged:
             self._file.close()
             raise
-        self._left -= len(header)
         self._hash = hashlib.sha256(header)
 
     def next_batch(self) -> list[bytes]:
@@ -193,15 +191,19 @@ class _Outgoing:
             sealed = self._file.read(SEALED_PIECE_BYTES)
             self._hash.update(sealed)
             self._left -= len(sealed)
-            last = not self._left or not sealed
-            plain = self._opener.open(sealed, last=last)
-            if last and self._hash.hexdigest() != self._address:
-                raise Damaged  # whole, and ours, but not the file that this address names
+            plain = self._opener.open(sealed, last=self._left <= 0)
+            if not self._left:  # whole, and ours; but is it the file that this address names?
+                _expect(self._hash.hexdigest() == self._address)
             batch.append(plain)
         return batch
 
     def close(self) -> None:
         self._file.close()
+
+
+def _expect(fact: bool) -> None:
+    if not fact:
+        raise Damaged
 
 
 def _unlink(path: Path) -> None:

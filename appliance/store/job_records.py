@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any, Literal, cast
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal, cast
 
 import msgspec
 
-from appliance.plugin_api.storage import Query, Row, Transaction
+from appliance.plugin_api.storage import Query, Transaction
 from appliance.store import errors
 from appliance.telemetry.clock import SystemClock, instant
 
+KEEP_DONE: Final = timedelta(days=7)
 State = Literal["ready", "running", "done", "dead"]
 
 
@@ -28,15 +29,6 @@ class JobRow(msgspec.Struct, frozen=True):
     error: str | None
     created_at: str
     changed_at: str
-
-
-class Claimed(msgspec.Struct, frozen=True):
-    """A job that this process has just claimed; ``attempt`` counts from 1."""
-
-    id: str
-    kind: str
-    payload: dict[str, Any]
-    attempt: int
 
 
 def enqueue(
@@ -91,12 +83,14 @@ def requeue(tx: Transaction, job_id: str) -> None:
         ProntuarioError: ``job.unknown`` (404): no dead job has this id.
     """
     changed = tx.execute(
-        "UPDATE store_job SET state = 'ready', attempt = 0, due_at = 0, error = NULL, changed_at = ?"
+        "UPDATE store_job SET state = 'ready', attempt = 0, due_at = 0, error = NULL, changed_at = ?, dedupe = CASE"
+        " WHEN EXISTS (SELECT 1 FROM store_job AS twin WHERE twin.kind = store_job.kind AND twin.dedupe = store_job.dedupe"
+        " AND twin.state IN ('ready', 'running')) THEN NULL ELSE dedupe END"
         " WHERE id = ? AND state = 'dead'",
         (instant(SystemClock().now()), job_id),
     )
     if not changed:
-        raise errors.JOB_UNKNOWN()
+        raise errors.JOB_UNKNOWN(job_id=job_id)
 
 
 def discard(tx: Transaction, job_id: str) -> None:
@@ -106,4 +100,13 @@ def discard(tx: Transaction, job_id: str) -> None:
         ProntuarioError: ``job.unknown`` (404): no dead job has this id.
     """
     if not tx.execute("DELETE FROM store_job WHERE id = ? AND state = 'dead'", (job_id,)):
-        raise errors.JOB_UNKNOWN()
+        raise errors.JOB_UNKNOWN(job_id=job_id)
+
+
+def sweep(tx: Transaction, *, now: datetime, limit: int = 5_000) -> int:
+    """Forget jobs that were done more than a week ago, at most ``limit`` at a time. Dead letters stay."""
+    return tx.execute(
+        "DELETE FROM store_job WHERE id IN"
+        " (SELECT id FROM store_job WHERE state = 'done' AND changed_at < ? ORDER BY changed_at LIMIT ?)",
+        (instant(now - KEEP_DONE), limit),
+    )

@@ -1,0 +1,89 @@
+"""The durability barrier of a lone node: every commit is in Litestream's local spool, fsynced (DESIGN §3, step 1)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Final
+
+from appliance.store.control import ControlClient, ControlError
+from appliance.telemetry.logs import get_logger
+
+log = get_logger("litestream")
+_SYNC_LIMIT_S: Final = 30
+_HUNG_S: Final = _SYNC_LIMIT_S + 5.0
+_FIRST_PAUSE_S: Final = 0.02
+_LONGEST_PAUSE_S: Final = 0.5
+
+
+class LitestreamBarrier:
+    """Asks Litestream to sync and waits for it. One sync is in flight; whoever comes meanwhile shares the next one."""
+
+    mode = "single"
+    checkpoints = True
+
+    def __init__(self, database: Path, control: ControlClient) -> None:
+        self._database = str(database)
+        self._control = control
+        self._next: asyncio.Future[None] | None = None
+        self._syncing: asyncio.Task[None] | None = None
+        self._unconfirmed_since: float | None = None
+
+    @property
+    def waits_s(self) -> float:
+        """For how long a confirmation has been outstanding; 0 when none is."""
+        since = self._unconfirmed_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    async def confirm(self) -> None:
+        """Return once a sync that began after this call has succeeded, however often Litestream has to be asked."""
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_future()
+        if self._syncing is None or self._syncing.done():
+            self._syncing = asyncio.create_task(self._sync_rounds(), name="litestream sync")
+        await asyncio.shield(self._next)
+
+    async def close(self) -> None:
+        """Stop asking."""
+        if self._syncing is not None:
+            self._syncing.cancel()
+            await asyncio.wait({self._syncing})
+        if self._next is not None:
+            self._next.cancel()
+        await self._control.close()
+
+    async def _sync_rounds(self) -> None:
+        while self._next is not None:
+            current, self._next = self._next, None
+            self._unconfirmed_since = time.monotonic()
+            try:
+                await self._sync()
+            except asyncio.CancelledError:
+                current.cancel()
+                raise
+            self._unconfirmed_since = None
+            current.set_result(None)
+
+    async def _sync(self) -> None:
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                async with asyncio.timeout(_HUNG_S):
+                    answer = await self._control.call(
+                        "POST", "/sync", {"path": self._database, "wait": True, "timeout": _SYNC_LIMIT_S}
+                    )
+                _expect_replicated(answer)
+            except (OSError, TimeoutError) as error:
+                if pause_s == _FIRST_PAUSE_S:
+                    log.warning("litestream could not sync; asking again", error=type(error).__name__)
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+            else:
+                return
+
+
+def _expect_replicated(answer: dict[str, object]) -> None:
+    txid, replicated = answer.get("txid"), answer.get("replicated_txid")
+    if not isinstance(txid, int) or not isinstance(replicated, int) or replicated < txid:
+        raise ControlError("the spool is behind the database")
