@@ -18,7 +18,7 @@ from appliance.plugin_api.messages import Failed, Loaded, Output, Submit
 from appliance.plugin_api.model_folder import weight_sha256
 from plugins.whisper_stt.engine_alignment import word_times
 from plugins.whisper_stt.engine_model import load_whisper, resident_bytes
-from plugins.whisper_stt.messages import TRANSCRIBE, Transcript, Utterance
+from plugins.whisper_stt.messages import TRANSCRIBE, TimedWord, Transcript, Utterance
 
 _RATE_HZ: Final = 16_000
 _MEL_FRAMES_PER_POSITION: Final = 2
@@ -116,7 +116,8 @@ class WhisperEngine:
         if len(samples) < _SHORTEST_SAMPLES:
             samples = np.pad(samples, (0, _SHORTEST_SAMPLES - len(samples)))
         mel = log_mel_spectrogram(samples, n_mels=self._model.dims.n_mels)
-        return pad_or_trim(mel, self._model.dims.n_audio_ctx * _MEL_FRAMES_PER_POSITION, axis=-2)
+        window: mx.array = pad_or_trim(mel, self._model.dims.n_audio_ctx * _MEL_FRAMES_PER_POSITION, axis=-2)
+        return window
 
     def _options(self, batch: list[_Waiting]) -> DecodingOptions:
         first = batch[0][1]
@@ -137,7 +138,7 @@ class WhisperEngine:
         unsure = result.avg_logprob < _SURE_LOG_PROBABILITY
         if not result.text or (result.no_speech_prob > self._no_speech_threshold and unsure):
             return _output(request_id, Transcript("", 0.0))
-        words = ()
+        words: tuple[TimedWord, ...] = ()
         if utterance.word_times:
             words = word_times(self._model, utterance.language, result, len(utterance.pcm) / (2 * _RATE_HZ))
         return _output(request_id, Transcript(result.text, math.exp(min(0.0, result.avg_logprob)), words))

@@ -97,7 +97,9 @@ def _words(
         end = min(max(float(starts[min(last, len(starts) - 1)]), begin), duration_s)
         if words and text.strip() and all(sign in _PUNCTUATION for sign in text.strip()):
             joined = words.pop()
-            words.append(TimedWord(joined.text + text.strip(), joined.start, max(joined.end, begin), joined.probability))
+            words.append(
+                TimedWord(joined.text + text.strip(), joined.start, max(joined.end, begin), joined.probability)
+            )
         elif text.strip():
             words.append(TimedWord(text.strip(), begin, end, float(probabilities[first:last].mean())))
     return tuple(words)

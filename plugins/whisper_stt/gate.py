@@ -125,7 +125,7 @@ class VoiceGate:
             first = max(0, int(spoken[0]) - _PAD_FRAMES)
             last = min(end, int(spoken[-1]) + 1 + _PAD_FRAMES)
             sound = np.concatenate(self._frames[first:last])
-            if is_speechlike(sound.astype(np.float32) / 32768, np.asarray(self._active[first:last])):
+            if is_speechlike((sound / 32768).astype(np.float32), np.asarray(self._active[first:last])):
                 start = (self._first_frame + first) * FRAME_S
                 yield Cut(sound.tobytes(), start, start + (last - first) * FRAME_S)
         self._drop(end)

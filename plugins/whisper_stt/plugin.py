@@ -45,7 +45,9 @@ class WhisperPlugin:
         config: WhisperConfig = context.config
         model = _folder(context)
         if model.demonstration:
-            _log.warning("speech: demonstration model in use; it understands only the sample dictation, never use it for care")
+            _log.warning(
+                "speech: demonstration model in use; it understands only the sample dictation, never use it for care"
+            )
         return [
             EngineSpec(
                 name=ENGINE,
@@ -85,7 +87,9 @@ class WhisperPlugin:
 
         async def check() -> Health:
             if model.demonstration:
-                return Health("not_configured", "demonstration model: only the sample dictation", "install a model pack")
+                return Health(
+                    "not_configured", "demonstration model: only the sample dictation", "install a model pack"
+                )
             return Health("ok", "model pack in use")
 
         return [HealthCheck("whisper_stt.model", check)]

@@ -39,7 +39,14 @@ class WhisperSpeechToText:
     """
 
     def __init__(
-        self, engine: EngineHandle, *, folder: Path, demonstration: bool, max_utterance_s: float, pause_s: float, in_flight: int
+        self,
+        engine: EngineHandle,
+        *,
+        folder: Path,
+        demonstration: bool,
+        max_utterance_s: float,
+        pause_s: float,
+        in_flight: int,
     ) -> None:
         self._engine = engine
         self._name = folder.name

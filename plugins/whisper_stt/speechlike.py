@@ -21,6 +21,7 @@ _HIGH_HZ: Final = 7000.0
 _RATE_HZ: Final = 16_000
 
 MIN_ACTIVE_FRAMES: Final = 5
+MIN_INNER_FRAMES: Final = 2
 MAX_LINE_SHARE: Final = 0.9
 """Above this share of power around one spectral line, a stretch is a tone or a whistle."""
 MIN_BAND_CHANGE_DB: Final = 2.2
@@ -80,6 +81,6 @@ def is_speechlike(samples: Samples, active: NDArray[np.bool_]) -> bool:
     inner[1:] &= active[: count - 1]
     inner[:-1] &= active[1:count]
     chosen = spectra[:count][inner]
-    if int(active.sum()) < MIN_ACTIVE_FRAMES or len(chosen) < 2:
+    if int(active.sum()) < MIN_ACTIVE_FRAMES or len(chosen) < MIN_INNER_FRAMES:
         return False
     return line_share(chosen) < MAX_LINE_SHARE and band_change_db(chosen) > MIN_BAND_CHANGE_DB

@@ -1,0 +1,126 @@
+"""``POST /v1/chat/completions``, whole or streamed."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from appliance.api.openai_errors import error_object
+from appliance.api.openai_models import require_model
+from appliance.api.openai_shapes import ChatCompletionRequest, chat_messages, chat_options
+from appliance.plugin_api.capabilities import ChatDelta, ChatModel, ModelInfo
+from appliance.plugin_api.engine import CallOptions, Lane
+from appliance.plugin_api.errors import ProntuarioError
+from appliance.plugin_api.http import Reply, Request
+from appliance.plugin_host.choice import Abilities, Choice
+
+_DEADLINE_S: Final = 300.0
+_DONE: Final = b"data: [DONE]\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What all chunks of one answer share."""
+
+    id: str
+    created: int
+    model: ModelInfo
+    degraded: bool
+
+    def envelope(self, kind: str) -> dict[str, Any]:
+        members: dict[str, Any] = {
+            "id": self.id,
+            "object": kind,
+            "created": self.created,
+            "model": self.model.id,
+            "system_fingerprint": f"fp_{self.model.sha256[:12]}",
+        }
+        if self.model.demonstration:
+            members["demonstration_model"] = True
+        if self.degraded:
+            members["degraded"] = True
+        return members
+
+
+class ChatCompletions:
+    """Answers conversations with whatever chat model the node offers."""
+
+    def __init__(self, abilities: Abilities, now: Callable[[], float] | None = None) -> None:
+        self._abilities = abilities
+        self._now = now or time.time
+
+    async def create(self, request: Request) -> Reply:
+        """The handler. What fails before the first token is an HTTP error, also for a stream."""
+        wanted = await request.body(ChatCompletionRequest)
+        messages, options = chat_messages(wanted), chat_options(wanted)
+        require_model(self._abilities.models(), wanted.model, "chat_model")
+        choice: Choice[ChatModel] = self._abilities.chat_model(wanted)
+        call = CallOptions(lane=Lane.INTERACTIVE, deadline_s=_DEADLINE_S, user=request.principal.user_id)
+        deltas = choice.instance.chat(messages, options, call)
+        answer = _Answer(
+            f"chatcmpl-{secrets.token_hex(12)}", int(self._now()), choice.instance.model(), choice.degraded
+        )
+        if not wanted.stream:
+            return Reply(body=await _whole(answer, deltas))
+        usage = wanted.stream_options is not None and wanted.stream_options.include_usage
+        first = await anext(deltas, None)
+        stream = _chunks(answer, first, deltas, include_usage=usage, language=request.language)
+        return Reply(content_type="text/event-stream", stream=stream, headers={"cache-control": "no-store"})
+
+
+async def _whole(answer: _Answer, deltas: AsyncIterator[ChatDelta]) -> dict[str, Any]:
+    text: list[str] = []
+    last = ChatDelta("")
+    async for delta in deltas:
+        text.append(delta.text)
+        last = delta
+    message = {"role": "assistant", "content": "".join(text), "refusal": None}
+    choice = {"index": 0, "message": message, "finish_reason": last.finish_reason, "logprobs": None}
+    return answer.envelope("chat.completion") | {"choices": [choice], "usage": _usage(last)}
+
+
+async def _chunks(
+    answer: _Answer,
+    first: ChatDelta | None,
+    rest: AsyncIterator[ChatDelta],
+    *,
+    include_usage: bool,
+    language: str,
+) -> AsyncGenerator[bytes, None]:
+    """Server-sent events as OpenAI frames them: ``data: {…}`` and ``data: [DONE]``; closing it cancels the answer."""
+    extra = {"usage": None} if include_usage else {}
+    last = first or ChatDelta("", "stop")
+    try:
+        yield _event(answer, {"role": "assistant", "content": last.text}, last.finish_reason, extra)
+        async for delta in rest:
+            last = delta
+            yield _event(answer, {"content": delta.text} if delta.text else {}, delta.finish_reason, extra)
+        if include_usage:
+            yield _frame(answer.envelope("chat.completion.chunk") | {"choices": [], "usage": _usage(last)})
+        yield _DONE
+    except ProntuarioError as error:  # the status line has gone out: OpenAI's clients look for the error in the stream
+        yield _frame(error_object(error, language))
+    finally:
+        if isinstance(rest, AsyncGenerator):
+            with contextlib.suppress(ProntuarioError):
+                await rest.aclose()
+
+
+def _event(answer: _Answer, delta: dict[str, Any], finish_reason: str | None, extra: dict[str, Any]) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": None}
+    return _frame(answer.envelope("chat.completion.chunk") | {"choices": [choice]} | extra)
+
+
+def _frame(value: dict[str, Any]) -> bytes:
+    return b"data: " + msgspec.json.encode(value) + b"\n\n"
+
+
+def _usage(last: ChatDelta) -> dict[str, int]:
+    total = last.prompt_tokens + last.completion_tokens
+    return {"prompt_tokens": last.prompt_tokens, "completion_tokens": last.completion_tokens, "total_tokens": total}
