@@ -1,0 +1,112 @@
+"""Who goes next: a bounded queue with lanes, and inside a lane every user in turn."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from typing import Final, Generic, Protocol, TypeVar
+
+from appliance.plugin_api.engine import Lane
+
+_ORDER: Final = (Lane.URGENT, Lane.INTERACTIVE, Lane.BACKGROUND)
+TURNS_UNTIL_THE_LAST_LANE: Final = 8
+"""Every eighth turn goes to the last lane that waits, so that background work is slow under load but never starved."""
+
+
+class Waiting(Protocol):
+    """What the queue needs to know of a request."""
+
+    @property
+    def lane(self) -> Lane: ...
+    @property
+    def user(self) -> str: ...
+
+
+R = TypeVar("R", bound=Waiting)
+
+
+class _LaneQueue(Generic[R]):
+    """Users in turn; one user's requests in order of arrival."""
+
+    def __init__(self) -> None:
+        self._users: OrderedDict[str, deque[R]] = OrderedDict()
+
+    def __bool__(self) -> bool:
+        return bool(self._users)
+
+    def push(self, request: R, *, first: bool) -> None:
+        queue = self._users.setdefault(request.user, deque())
+        if first:
+            queue.appendleft(request)
+            self._users.move_to_end(request.user, last=False)
+        else:
+            queue.append(request)
+
+    def pop(self) -> R:
+        user, queue = next(iter(self._users.items()))
+        request = queue.popleft()
+        if queue:
+            self._users.move_to_end(user)
+        else:
+            del self._users[user]
+        return request
+
+    def remove(self, request: R) -> bool:
+        queue = self._users.get(request.user)
+        if queue is None or request not in queue:
+            return False
+        queue.remove(request)
+        if not queue:
+            del self._users[request.user]
+        return True
+
+    def __iter__(self) -> Iterator[R]:
+        for queue in self._users.values():
+            yield from queue
+
+
+class AdmissionQueue(Generic[R]):
+    """Requests that wait for a slot. ``limit`` bounds their number."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._lanes: dict[Lane, _LaneQueue[R]] = {lane: _LaneQueue() for lane in _ORDER}
+        self._count = 0
+        self._turn = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def full(self) -> bool:
+        """Whether one more would be too many."""
+        return self._count >= self.limit
+
+    def push(self, request: R, *, first: bool = False) -> None:
+        """Queue it; ``first`` puts a retried request back where it was, even when the queue is full."""
+        self._lanes[request.lane].push(request, first=first)
+        self._count += 1
+
+    def pop(self) -> R | None:
+        """The next one, or None when nobody waits."""
+        waiting = [lane for lane in _ORDER if self._lanes[lane]]
+        if not waiting:
+            return None
+        self._turn += 1
+        last = self._turn % TURNS_UNTIL_THE_LAST_LANE == 0
+        self._count -= 1
+        return self._lanes[waiting[-1 if last else 0]].pop()
+
+    def remove(self, request: R) -> bool:
+        """Take it out again (cancelled or too late); False if it does not wait."""
+        if self._lanes[request.lane].remove(request):
+            self._count -= 1
+            return True
+        return False
+
+    def drain(self) -> list[R]:
+        """Take everything out, in no useful order."""
+        everyone = [request for lane in self._lanes.values() for request in lane]
+        self._lanes = {lane: _LaneQueue() for lane in _ORDER}
+        self._count = 0
+        return everyone

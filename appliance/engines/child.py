@@ -1,0 +1,248 @@
+"""The child process of one engine: ``python -m appliance.engines.child FD BLOCK_PREFIX WATCHDOG_S LOAD_LIMIT_S``.
+
+Two threads: one reads the socket, the main one loads and steps (a model library is used from one thread only). Before
+``Load`` arrives nothing but the standard library, msgspec and our messages is imported. Whatever happens to the core,
+this process ends: EOF ends it even while a step hangs, and a watchdog that needs no interpreter lock ends it when native
+code holds that lock for too long.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import importlib
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Final, NoReturn
+
+from appliance.engines.frames import FrameError, FrameReader, FrameTooLargeError, FrameWriter
+from appliance.engines.shared_block import BlockError
+from appliance.plugin_api.engine import Engine
+from appliance.plugin_api.messages import (
+    Cancel,
+    Close,
+    Failed,
+    FromEngine,
+    Load,
+    Loaded,
+    LoadFailed,
+    Output,
+    Ping,
+    Pong,
+    Submit,
+    ToEngine,
+)
+
+EXIT_LOAD_FAILED: Final = 69
+EXIT_STEP_FAILED: Final = 70
+_READ_BYTES: Final = 256 << 10
+_LONGEST_MESSAGE: Final = 400
+
+
+class Link:
+    """The child's end of the socket. ``inbox`` is filled by the reading thread; only the stepping thread sends."""
+
+    def __init__(self, sock: socket.socket, prefix: str) -> None:
+        self._socket = sock
+        self._writer = FrameWriter(f"{prefix}c")
+        self._reader: FrameReader[ToEngine] = FrameReader(ToEngine, f"{prefix}p")  # type: ignore[arg-type]
+        self.inbox: queue.SimpleQueue[ToEngine] = queue.SimpleQueue()
+
+    def read_forever(self) -> NoReturn:
+        """Fill the inbox until the core is gone; then end the process, whatever the other thread does."""
+        try:
+            while data := self._socket.recv(_READ_BYTES):
+                for message in self._reader.feed(data):
+                    self.inbox.put(message)
+        except (OSError, FrameError, BlockError):
+            pass
+        finally:
+            self.leave(0)
+
+    def send(self, messages: list[FromEngine]) -> None:
+        """Send all in one write; blocks while the core does not read, which slows this engine down and nobody else."""
+        frames = []
+        for message in messages:
+            try:
+                frames.append(self._writer.frame(message))
+            except FrameTooLargeError as error:
+                request_id = message.request_id if isinstance(message, Output) else 0
+                frames.append(self._writer.frame(Failed(request_id, "internal.too_large", str(error))))
+        if frames:
+            try:
+                self._socket.sendall(b"".join(frames))
+            except OSError:
+                self.leave(0)
+
+    def leave(self, code: int) -> NoReturn:
+        """End at once, without the interpreter's long goodbye (a wedged native thread could stop that one)."""
+        if code == 0:
+            self._reader.blocks.clear()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+class Watchdog:
+    """Ends the process when no Python code could run for ``limit_s``: native code is stuck holding the interpreter."""
+
+    def __init__(self, limit_s: float) -> None:
+        self.limit_s = limit_s
+        threading.Thread(target=self._rearm_forever, name="watchdog", daemon=True).start()
+
+    def _rearm_forever(self) -> NoReturn:
+        while True:
+            faulthandler.dump_traceback_later(self.limit_s, exit=True)
+            time.sleep(min(1.0, self.limit_s / 4))
+
+
+def place_of(error: BaseException) -> str:
+    """Type and place of an error; never its text, which may quote the data that caused it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__qualname__}{where}"
+
+
+class Stepper:
+    """Hands messages to the engine and steps it while it has work."""
+
+    def __init__(self, engine: Engine, link: Link) -> None:
+        self._engine = engine
+        self._link = link
+        self._active: set[int] = set()
+        self._ignored_cancels = 0
+        self._close_at: float | None = None
+
+    def run(self) -> None:
+        """Until Close."""
+        while True:
+            busy = self._busy()
+            if self._close_at is not None and (not busy or time.monotonic() >= self._close_at):
+                return
+            for message in self._messages(wait=not busy):
+                self._handle(message)
+            if self._busy():
+                self._step()
+
+    def _busy(self) -> bool:
+        try:
+            return self._engine.busy()
+        except Exception as error:  # noqa: BLE001  an engine that can't even tell is treated like a failed step
+            self._step_failed(error)
+            return False
+
+    def _messages(self, *, wait: bool) -> list[ToEngine]:
+        inbox = self._link.inbox
+        messages = [inbox.get()] if wait else []
+        while not inbox.empty():
+            messages.append(inbox.get_nowait())
+        return messages
+
+    def _handle(self, message: ToEngine) -> None:
+        if isinstance(message, Submit):
+            self._submit(message)
+        elif isinstance(message, Cancel):
+            self._cancel(message.request_id)
+        elif isinstance(message, Ping):
+            self._link.send([Pong(message.nonce, self._stats())])
+        elif isinstance(message, Close):
+            self._close_at = time.monotonic() + message.drain_s
+
+    def _submit(self, request: Submit) -> None:
+        self._active.add(request.request_id)
+        try:
+            self._engine.submit(request)
+        except Exception as error:  # noqa: BLE001  one bad request must not hurt its neighbours
+            self._active.discard(request.request_id)
+            code = getattr(error, "code", "invalid") if isinstance(error, ValueError) else "internal.submit"
+            self._link.send([Failed(request.request_id, str(code), place_of(error))])
+
+    def _cancel(self, request_id: int) -> None:
+        if request_id in self._active:
+            self._active.discard(request_id)
+            self._engine.cancel(request_id)
+
+    def _step(self) -> None:
+        try:
+            answers = self._engine.step()
+        except Exception as error:  # noqa: BLE001  the state of every running request is unknown now
+            self._step_failed(error)
+            return
+        outgoing: list[FromEngine] = []
+        for answer in answers:
+            if answer.request_id not in self._active:
+                self._ignored_cancels += 1
+                continue
+            if isinstance(answer, Failed) or answer.final:
+                self._active.discard(answer.request_id)
+            outgoing.append(answer)
+        self._link.send(outgoing)
+
+    def _step_failed(self, error: Exception) -> None:
+        """The state of every running request is unknown: leave, and let the core retry them apart from each other.
+
+        An engine that knows better says ``survives_step_errors = True``: its running requests fail and it goes on.
+        """
+        sys.stderr.write(f"a step failed: {place_of(error)}\n")
+        if not getattr(self._engine, "survives_step_errors", False):
+            self._link.leave(EXIT_STEP_FAILED)
+        for request_id in self._active:
+            self._engine.cancel(request_id)
+        self._link.send([Failed(request_id, "internal.step", place_of(error)) for request_id in sorted(self._active)])
+        self._active.clear()
+
+    def _stats(self) -> dict[str, float]:
+        try:
+            figures = dict(self._engine.stats())
+        except Exception:  # noqa: BLE001  figures are for people; a bug in them must not end the engine
+            figures = {}
+        figures["ignored_cancels"] = self._ignored_cancels
+        return figures
+
+
+def _build(message: Load) -> tuple[Engine, Loaded]:
+    module_name, _, factory_name = message.engine.partition(":")
+    engine: Engine = getattr(importlib.import_module(module_name), factory_name)()
+    loaded = engine.load(message.config)
+    if not isinstance(loaded, Loaded):
+        raise TypeError(f"load returned {type(loaded).__name__}, not Loaded")
+    return engine, loaded
+
+
+def _load(link: Link) -> Engine:
+    message = link.inbox.get()
+    if not isinstance(message, Load):
+        link.leave(EXIT_LOAD_FAILED)
+    try:
+        engine, loaded = _build(message)
+    except Exception as error:  # noqa: BLE001  whatever a model library raises, the core must be told
+        traceback.print_exc()
+        link.send([LoadFailed(type(error).__name__, str(error)[:_LONGEST_MESSAGE])])
+        link.leave(EXIT_LOAD_FAILED)
+    link.send([loaded])
+    return engine
+
+
+def main(arguments: list[str]) -> NoReturn:
+    """Serve the socket ``arguments[0]`` until it closes."""
+    descriptor, prefix, watchdog_s, load_limit_s = arguments
+    os.set_inheritable(int(descriptor), False)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the core's affair; it tells us to close
+    faulthandler.enable()
+    link = Link(socket.socket(fileno=int(descriptor)), prefix)
+    watchdog = Watchdog(float(load_limit_s))
+    threading.Thread(target=link.read_forever, name="reader", daemon=True).start()
+    engine = _load(link)
+    watchdog.limit_s = float(watchdog_s)
+    Stepper(engine, link).run()
+    engine.close()
+    link.leave(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

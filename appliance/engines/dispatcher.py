@@ -1,0 +1,252 @@
+"""The requests of one engine: admitted, queued, handed to the child, answered, retried. Synchronous but for ``submit``."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from typing import Final, Protocol
+
+from appliance.engines.admission import AdmissionQueue
+from appliance.engines.engine_metrics import EngineMetrics
+from appliance.engines.errors import BUSY, DEADLINE, DIED, FAILED, INTERNAL_CODES, OVERFLOW, POISON, REJECTED, TOO_LARGE
+from appliance.engines.frames import FrameTooLargeError
+from appliance.engines.poison import PoisonRegister
+from appliance.engines.requests import PendingRequest
+from appliance.plugin_api.engine import CallOptions, EngineSpec
+from appliance.plugin_api.errors import ProntuarioError
+from appliance.plugin_api.messages import Cancel, Failed, Output, Submit, ToEngine
+
+_ATTEMPTS: Final = 2
+_RETRY_AFTER_DEATH_S: Final = 2.0
+_SHORTEST_RETRY_S: Final = 1.0
+_LONGEST_RETRY_S: Final = 60.0
+
+
+class Line(Protocol):
+    """Where requests go: a living child's channel."""
+
+    @property
+    def writable(self) -> bool: ...
+    def send(self, message: ToEngine) -> None: ...
+
+
+class Dispatcher:
+    """Queue, running set and retry rules of one engine.
+
+    A request that was alive at a death runs again only as the one suspect on trial, until its first output: so a request
+    that kills is found at the second death, and its neighbours are not blamed for it.
+    """
+
+    def __init__(self, spec: EngineSpec, metrics: EngineMetrics | None = None) -> None:
+        self._spec = spec
+        self._metrics = metrics
+        self._queue: AdmissionQueue[PendingRequest] = AdmissionQueue(spec.queue_limit)
+        self._suspects: deque[PendingRequest] = deque()
+        self._trial: PendingRequest | None = None
+        self._running: dict[int, PendingRequest] = {}
+        self._ids = itertools.count(1)
+        self._line: Line | None = None
+        self._service_s = 1.0
+        self.poison = PoisonRegister()
+        self.refusal: Callable[[], ProntuarioError] | None = None
+        """When set, new requests are refused with what it makes."""
+        self.last_output_at = float("-inf")
+        """Loop time of the newest sign of real work."""
+
+    @property
+    def waiting(self) -> int:
+        """Requests that no child has seen, or that wait for their second try."""
+        return len(self._queue) + len(self._suspects)
+
+    @property
+    def running(self) -> int:
+        """Requests in the child."""
+        return len(self._running)
+
+    # -- the caller's side ------------------------------------------------------------------------------------------------
+    async def submit(self, kind: str, payload: bytes, options: CallOptions) -> AsyncGenerator[bytes, None]:
+        """See ``EngineHandle.submit``."""
+        request = self._admit(kind, payload, options)
+        try:
+            while True:
+                while request.outputs:
+                    yield request.take()
+                if request.ended:
+                    break
+                await request.changed()
+            if request.error is not None:
+                raise request.error
+        finally:
+            if not request.ended:
+                self._abandon(request)
+                self._finish(request, None, "cancelled")
+
+    def _admit(self, kind: str, payload: bytes, options: CallOptions) -> PendingRequest:
+        if self.refusal is not None:
+            raise self.refusal()
+        if self._queue.full:
+            self._count("busy")
+            raise BUSY(engine=self._spec.name, waiting=self.waiting, retry_after=self._retry_after())
+        loop = asyncio.get_running_loop()
+        request = PendingRequest(kind, payload, options, loop.time() + options.deadline_s)
+        if len(self.poison):
+            mark = request.mark()
+            if self.poison.poisonous(mark):
+                self._count("poison")
+                raise POISON(engine=self._spec.name)
+            request.suspect = self.poison.suspect(mark)
+        request.timer = loop.call_later(max(0.0, options.deadline_s), self._late, request)
+        self._queue.push(request)
+        self.pump()
+        return request
+
+    def _retry_after(self) -> float:
+        rounds = self.waiting / max(1, self._spec.max_running)
+        return min(_LONGEST_RETRY_S, max(_SHORTEST_RETRY_S, rounds * self._service_s))
+
+    def _late(self, request: PendingRequest) -> None:
+        if not request.ended:
+            self._abandon(request)
+            self._finish(request, DEADLINE(engine=self._spec.name, retry_after=_SHORTEST_RETRY_S), "deadline")
+
+    def _abandon(self, request: PendingRequest) -> None:
+        """Take it out of wherever it is; its slot is free at once."""
+        if self._running.pop(request.request_id, None) is not None:
+            if self._line is not None:
+                self._line.send(Cancel(request.request_id))
+            self._settle_trial(request)
+            self.pump()
+        elif request in self._suspects:
+            self._suspects.remove(request)
+        else:
+            self._queue.remove(request)
+
+    # -- the child's side -------------------------------------------------------------------------------------------------
+    def attach(self, line: Line) -> None:
+        """A fresh child is ready."""
+        self._line = line
+        self.pump()
+
+    def pump(self) -> None:
+        """Hand over as many requests as the child has slots for."""
+        while self._line is not None and self._line.writable and len(self._running) < self._spec.max_running:
+            request = self._next()
+            if request is None:
+                return
+            self._hand_over(request, self._line)
+
+    def _next(self) -> PendingRequest | None:
+        if self._suspects and self._trial is None:
+            self._trial = self._suspects.popleft()
+            return self._trial
+        while (request := self._queue.pop()) is not None:
+            if not request.suspect:
+                return request
+            self._suspects.append(request)
+            if self._trial is None:
+                return self._next()
+        return None
+
+    def _hand_over(self, request: PendingRequest, line: Line) -> None:
+        now = asyncio.get_running_loop().time()
+        request.request_id = next(self._ids)
+        request.attempts += 1
+        request.started_at = now
+        options = request.options
+        left_s = max(0.0, request.deadline - now)
+        self._running[request.request_id] = request
+        try:
+            line.send(
+                Submit(request.request_id, request.kind, request.payload, left_s, options.lane.value, options.tenant)
+            )
+        except FrameTooLargeError as error:
+            del self._running[request.request_id]
+            self._settle_trial(request)
+            self._finish(request, TOO_LARGE(engine=self._spec.name, size=error.size), "too_large")
+
+    def on_output(self, output: Output) -> None:
+        """A piece of an answer; those of forgotten requests are dropped."""
+        request = self._running.get(output.request_id)
+        if request is None:
+            return
+        now = asyncio.get_running_loop().time()
+        self.last_output_at = now
+        if not request.answered and self._metrics is not None:
+            self._metrics.first_output.labels(self._spec.name).observe(now - request.started_at)
+        kept_up = request.add(output.payload)
+        if output.final:
+            del self._running[output.request_id]
+            self._service_s += 0.1 * (now - request.started_at - self._service_s)
+            self._finish(request, None, "ok")
+            if request.suspect:
+                self.poison.acquit(request.mark())
+        elif not kept_up:
+            self._abandon(request)
+            self._finish(request, OVERFLOW(engine=self._spec.name), "overflow")
+        if output.final or request is self._trial:
+            self._settle_trial(request)
+            self.pump()
+
+    def on_failed(self, failed: Failed) -> None:
+        """The engine gave a request up."""
+        request = self._running.pop(failed.request_id, None)
+        if request is None:
+            return
+        internal = failed.code in INTERNAL_CODES
+        kind = FAILED if internal else REJECTED
+        self.last_output_at = asyncio.get_running_loop().time()
+        self._settle_trial(request)
+        self._finish(request, kind(engine=self._spec.name, reason=failed.code), "failed" if internal else "rejected")
+        self.pump()
+
+    def _settle_trial(self, request: PendingRequest) -> None:
+        if request is self._trial:
+            self._trial = None
+
+    # -- death ------------------------------------------------------------------------------------------------------------
+    def detach(self, *, blame: bool) -> None:
+        """The child is gone. ``blame`` is False when we ended it for reasons of our own."""
+        self._line = None
+        running, self._running = list(self._running.values()), {}
+        trial, self._trial = self._trial, None
+        if blame and running:
+            self.poison.blame(request.mark() for request in ([trial] if trial is not None else running))
+        for request in reversed(running):
+            self._after_death(request)
+
+    def _after_death(self, request: PendingRequest) -> None:
+        mark = request.mark()
+        if self.poison.poisonous(mark):
+            self._finish(request, POISON(engine=self._spec.name), "poison")
+        elif request.answered or not request.options.idempotent or request.attempts >= _ATTEMPTS:
+            self._finish(request, DIED(engine=self._spec.name, retry_after=_RETRY_AFTER_DEATH_S), "died")
+        elif self.poison.suspect(mark):
+            request.suspect = True
+            self._suspects.appendleft(request)
+        else:
+            self._queue.push(request, first=True)
+
+    def end_waiting(self, make_error: Callable[[], ProntuarioError]) -> None:
+        """Give up on everything that no child is working on."""
+        waiting = [*self._suspects, *self._queue.drain()]
+        self._suspects.clear()
+        for request in waiting:
+            self._finish(request, make_error(), "unavailable")
+
+    def end_all(self, make_error: Callable[[], ProntuarioError]) -> None:
+        """Give up on everything: the engine is stopped."""
+        running, self._running = list(self._running.values()), {}
+        self._line = self._trial = None
+        for request in running:
+            self._finish(request, make_error(), "unavailable")
+        self.end_waiting(make_error)
+
+    def _finish(self, request: PendingRequest, error: ProntuarioError | None, outcome: str) -> None:
+        request.end(error)
+        self._count(outcome)
+
+    def _count(self, outcome: str) -> None:
+        if self._metrics is not None:
+            self._metrics.requests.labels(self._spec.name, outcome).inc()

@@ -1,0 +1,128 @@
+"""All engines of a node: started side by side, stopped together, shown as rows."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from appliance.engines.engine_metrics import EngineMetrics
+from appliance.engines.ledger import MemoryLedger
+from appliance.engines.shared_block import remove_stale_blocks
+from appliance.engines.supervisor import EngineSupervisor
+from appliance.engines.watch import Rhythm
+from appliance.plugin_api.engine import EngineSpec
+from appliance.plugin_api.errors import ProntuarioError
+from appliance.plugin_api.hooks import HealthCheck
+from appliance.telemetry.logs import get_logger
+from appliance.telemetry.metrics import Metrics
+
+_log = get_logger("engines")
+
+
+class EngineReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One engine as the dashboard shows it. ``reason`` is the cause of the last death, empty if there was none."""
+
+    name: str
+    plugin: str
+    status: str
+    pid: int
+    restarts: int
+    waiting: int
+    running: int
+    footprint_bytes: int
+    resident_bytes: int
+    model_id: str
+    model_sha256: str
+    demonstration: bool
+    reason: str
+
+
+class EngineFleet:
+    """Owns the supervisors. Add engines, then start; an engine that is refused does not keep the others from starting."""
+
+    def __init__(
+        self, ledger: MemoryLedger | None = None, metrics: Metrics | None = None, rhythm: Rhythm | None = None
+    ) -> None:
+        self.ledger = ledger or MemoryLedger()
+        self._metrics = EngineMetrics(metrics) if metrics is not None else None
+        self._rhythm = rhythm
+        self._engines: dict[str, EngineSupervisor] = {}
+
+    def make(self, spec: EngineSpec, plugin: str) -> EngineSupervisor:
+        """A supervisor that shares this node's ledger and metrics, but does not belong to the fleet yet."""
+        return EngineSupervisor(spec, self.ledger, plugin=plugin, metrics=self._metrics, rhythm=self._rhythm)
+
+    def add(self, engine: EngineSupervisor) -> None:
+        """Take it in.
+
+        Raises:
+            ValueError: the name is taken.
+        """
+        if engine.spec.name in self._engines:
+            raise ValueError(f"an engine named {engine.spec.name!r} exists already")
+        self._engines[engine.spec.name] = engine
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._engines
+
+    def engine(self, name: str) -> EngineSupervisor:
+        """The supervisor called ``name``. Raises ``KeyError``."""
+        return self._engines[name]
+
+    def engines(self) -> list[EngineSupervisor]:
+        """All of them."""
+        return list(self._engines.values())
+
+    async def start(self) -> None:
+        """Begin to load every engine; returns at once. What does not fit is logged and shown as refused."""
+        remove_stale_blocks()
+        for engine in self._engines.values():
+            try:
+                await engine.start()
+            except ProntuarioError as error:
+                _log.error(
+                    "engine refused: the model does not fit",
+                    engine=engine.spec.name,
+                    code=error.kind.code,
+                    footprint_bytes=engine.spec.footprint_bytes,
+                    budget_bytes=self.ledger.budget_bytes,
+                )
+
+    async def wait_ready(self, timeout_s: float) -> bool:
+        """Whether every engine is ready within ``timeout_s``."""
+        return all(await asyncio.gather(*(engine.wait_ready(timeout_s) for engine in self._engines.values())))
+
+    async def stop(self, drain_s: float = 5.0) -> None:
+        """Stop all at the same time; no child survives."""
+        await asyncio.gather(*(engine.stop(drain_s) for engine in self._engines.values()))
+
+    def report(self) -> list[EngineReport]:
+        """One row for each engine, by name; the gauges are brought up to date on the way."""
+        return [self._row(self._engines[name]) for name in sorted(self._engines)]
+
+    def health_checks(self) -> list[HealthCheck]:
+        """One check for each engine: ``engine:<name>``."""
+        return [HealthCheck(f"engine:{name}", engine.health) for name, engine in sorted(self._engines.items())]
+
+    def _row(self, engine: EngineSupervisor) -> EngineReport:
+        loaded, name = engine.loaded, engine.spec.name
+        if self._metrics is not None:
+            self._metrics.waiting.labels(name).set(engine.waiting)
+            self._metrics.running.labels(name).set(engine.running)
+            self._metrics.resident.labels(name).set(engine.resident_bytes)
+        return EngineReport(
+            name=name,
+            plugin=engine.plugin,
+            status=engine.status.value,
+            pid=engine.pid,
+            restarts=engine.restarts,
+            waiting=engine.waiting,
+            running=engine.running,
+            footprint_bytes=max(engine.spec.footprint_bytes, loaded.footprint_bytes if loaded else 0),
+            resident_bytes=engine.resident_bytes,
+            model_id=loaded.model_id if loaded else "",
+            model_sha256=loaded.model_sha256 if loaded else "",
+            demonstration=loaded.demonstration if loaded else False,
+            reason=engine.last_death,
+        )

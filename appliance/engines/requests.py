@@ -1,0 +1,106 @@
+"""One request while it waits, runs and is read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Final
+
+from appliance.engines.poison import fingerprint
+from appliance.plugin_api.engine import CallOptions, Lane
+from appliance.plugin_api.errors import ProntuarioError
+
+MOST_BUFFERED_BYTES: Final = 64 << 20
+MOST_BUFFERED_PIECES: Final = 100_000
+
+
+class PendingRequest:
+    """Filled by the dispatcher, emptied by the caller's iterator. Equal only to itself."""
+
+    __slots__ = (
+        "answered",
+        "attempts",
+        "buffered_bytes",
+        "deadline",
+        "ended",
+        "error",
+        "kind",
+        "options",
+        "outputs",
+        "payload",
+        "request_id",
+        "started_at",
+        "suspect",
+        "timer",
+        "waiter",
+    )
+
+    def __init__(self, kind: str, payload: bytes, options: CallOptions, deadline: float) -> None:
+        self.kind = kind
+        self.payload = payload
+        self.options = options
+        self.deadline = deadline
+        self.outputs: deque[bytes] = deque()
+        self.buffered_bytes = 0
+        self.answered = False
+        self.ended = False
+        self.suspect = False
+        self.attempts = 0
+        self.request_id = 0
+        self.started_at = 0.0
+        self.error: ProntuarioError | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.waiter: asyncio.Future[None] | None = None
+
+    @property
+    def lane(self) -> Lane:
+        """Which queue it waits in."""
+        return self.options.lane
+
+    @property
+    def user(self) -> str:
+        """Whose turn it takes."""
+        return self.options.user
+
+    def mark(self) -> bytes:
+        """Its fingerprint."""
+        return fingerprint(self.kind, self.payload)
+
+    def add(self, payload: bytes) -> bool:
+        """Keep a piece of the answer; False if the reader is too far behind."""
+        self.answered = True
+        self.outputs.append(payload)
+        self.buffered_bytes += len(payload)
+        self._wake()
+        return self.buffered_bytes <= MOST_BUFFERED_BYTES and len(self.outputs) <= MOST_BUFFERED_PIECES
+
+    def take(self) -> bytes:
+        """The oldest piece that was not read yet."""
+        payload = self.outputs.popleft()
+        self.buffered_bytes -= len(payload)
+        return payload
+
+    def end(self, error: ProntuarioError | None = None) -> None:
+        """No more pieces will come. The first end counts."""
+        if self.ended:
+            return
+        self.ended = True
+        self.error = error
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+        self._wake()
+
+    async def changed(self) -> None:
+        """Until there is something to take, or the end."""
+        if self.outputs or self.ended:
+            return
+        self.waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self.waiter
+        finally:
+            self.waiter = None
+
+    def _wake(self) -> None:
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
