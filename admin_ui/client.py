@@ -1,0 +1,160 @@
+"""The admin API as one person at the dashboard may use it: typed calls, and a token that renews itself."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from typing import Any, Final, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from admin_ui.events import read_events
+from admin_ui.link import UNAUTHENTICATED, CoreLink, CoreRefusedError, CoreUnreachableError
+from admin_ui.shapes import (
+    AccessRow,
+    DeviceRow,
+    EnrolmentCode,
+    JobList,
+    Login,
+    Person,
+    Snapshot,
+    UserRow,
+)
+
+T = TypeVar("T")
+RENEW_BEFORE_S: Final = 60.0
+
+
+class SignedOutError(Exception):
+    """Core no longer accepts this person's tokens: expired, revoked, or signed out elsewhere."""
+
+
+async def sign_in(link: CoreLink, username: str, password: str, language: str) -> AdminClient:
+    """Sign a person in. Raises ``CoreRefusedError`` (401 for a wrong name or password), ``CoreUnreachableError``."""
+    body = {"username": username, "password": password}
+    login = await link.call("POST", "/api/login", Login, language=language, body=body)
+    person = await link.call("GET", "/api/me", Person, token=login.access_token, language=language)
+    return AdminClient(link, login, person, language)
+
+
+class AdminClient:
+    """Everything that the pages ask of core. The tokens live here, in memory, and nowhere else."""
+
+    def __init__(self, link: CoreLink, login: Login, person: Person, language: str) -> None:
+        self._link = link
+        self._login = login
+        self._renew_at = _renewal_time(login)
+        self._renewing = asyncio.Lock()
+        self.person = person
+        self.language = language
+
+    def may(self, permission: str) -> bool:
+        """Whether this person's role grants ``permission``."""
+        return permission in self.person.permissions
+
+    async def get(self, path: str, shape: type[T]) -> T:
+        """Any GET below core. Raises ``SignedOutError`` besides what the link raises."""
+        return await self._call("GET", path, shape)
+
+    async def snapshots(self) -> AsyncGenerator[Snapshot, None]:
+        """The live pictures of one stream; core ends it after a minute, then call again."""
+        token = await self._token()
+        try:
+            async with self._link.stream("/api/admin/events", token=token, language=self.language) as lines:
+                async for event in read_events(lines):
+                    if event.name == "snapshot":
+                        yield _snapshot(event.data)
+        except CoreRefusedError as error:
+            if error.status != UNAUTHENTICATED:
+                raise
+            await self._renew(token)
+
+    async def jobs(self, state: str) -> JobList:
+        """Jobs of one state, newest first."""
+        return await self._call("GET", f"/api/admin/jobs?state={quote(state)}", JobList)
+
+    async def requeue(self, job_id: str) -> None:
+        """Run a dead job again."""
+        await self._call("POST", f"/api/admin/jobs/{quote(job_id, safe='')}/requeue", object)
+
+    async def discard(self, job_id: str) -> None:
+        """Give a dead job up."""
+        await self._call("POST", f"/api/admin/jobs/{quote(job_id, safe='')}/discard", object)
+
+    async def audit(self, before: int | None = None, limit: int = 50) -> list[AccessRow]:
+        """Accesses before sequence number ``before``, newest first."""
+        position = "" if before is None else f"&before={before}"
+        return await self._call("GET", f"/api/admin/audit?limit={limit}{position}", list[AccessRow])
+
+    async def users(self) -> list[UserRow]:
+        """Every user."""
+        return await self._call("GET", "/api/users", list[UserRow])
+
+    async def create_user(self, username: str, display_name: str, role: str, password: str) -> UserRow:
+        """Make a person who may sign in at once."""
+        body = {"username": username, "display_name": display_name, "role": role, "password": password}
+        return await self._call("POST", "/api/users", UserRow, body)
+
+    async def devices(self) -> list[DeviceRow]:
+        """Every enrolled device."""
+        return await self._call("GET", "/api/devices", list[DeviceRow])
+
+    async def revoke_device(self, device_id: str) -> None:
+        """Shut a device out, at once."""
+        await self._call("POST", f"/api/devices/{quote(device_id, safe='')}/revoke", object)
+
+    async def enrolment_code(self, user_id: str) -> EnrolmentCode:
+        """A one-time code by which this user's phone enrols."""
+        return await self._call("POST", f"/api/users/{quote(user_id, safe='')}/enrolment-codes", EnrolmentCode)
+
+    def invitation(self, code: EnrolmentCode) -> str:
+        """What the QR says to a phone: where core is, and the one-time code."""
+        return "prontuario://enrol?" + urlencode({"api": self._link.api, "code": code.code})
+
+    async def sign_out(self) -> None:
+        """End the session at core; a core that does not answer ends it by itself when the token runs out."""
+        try:
+            await self._call("POST", "/api/logout", object)
+        except (SignedOutError, CoreRefusedError, CoreUnreachableError):
+            return
+
+    async def _call(self, method: str, path: str, shape: type[T], body: Any = None) -> T:
+        token = await self._token()
+        try:
+            return await self._link.call(method, path, shape, token=token, language=self.language, body=body)
+        except CoreRefusedError as error:
+            if error.status != UNAUTHENTICATED:
+                raise
+        await self._renew(token)
+        token = self._login.access_token
+        return await self._link.call(method, path, shape, token=token, language=self.language, body=body)
+
+    async def _token(self) -> str:
+        if time.monotonic() >= self._renew_at:
+            await self._renew(self._login.access_token)
+        return self._login.access_token
+
+    async def _renew(self, old: str) -> None:
+        """Trade the refresh token, once however many ask: a second use of it would look like a theft to core."""
+        async with self._renewing:
+            if self._login.access_token != old:
+                return
+            body = {"refresh_token": self._login.refresh_token}
+            try:
+                self._login = await self._link.call("POST", "/api/refresh", Login, language=self.language, body=body)
+            except CoreRefusedError as error:
+                raise SignedOutError from error
+            self._renew_at = _renewal_time(self._login)
+
+
+def _renewal_time(login: Login) -> float:
+    return time.monotonic() + max(login.access_expires_in - RENEW_BEFORE_S, login.access_expires_in / 2)
+
+
+def _snapshot(data: str) -> Snapshot:
+    try:
+        return msgspec.json.decode(data, type=Snapshot)
+    except msgspec.MsgspecError as error:
+        raise CoreUnreachableError(f"unexpected answer: {error}") from error

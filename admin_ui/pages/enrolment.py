@@ -1,0 +1,81 @@
+"""Enrolling a phone: a one-time QR with the time that is left."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+
+import segno
+from nicegui import ui
+
+from admin_ui.figures import span
+from admin_ui.parts import Text, box, button
+from admin_ui.shapes import EnrolmentCode, UserRow
+from admin_ui.view import View
+
+
+async def show_enrolment(view: View, user: UserRow) -> None:
+    """Ask core for a code and show it until it expires or the dialog is closed."""
+    code = await view.act(view.client.enrolment_code(user.id))
+    if code is None:
+        return
+    with ui.dialog() as dialog, box("section", "card", aria_label=view.say("enrol.title", user=user.username)):
+        _Invitation(view, user, code, dialog)
+    await dialog
+    dialog.delete()
+
+
+class _Invitation:
+    """What the dialog holds; counts down and offers another code once this one is worthless."""
+
+    def __init__(self, view: View, user: UserRow, code: EnrolmentCode, dialog: ui.dialog) -> None:
+        self._view = view
+        self._user = user
+        say = view.say
+        Text("h2", say("enrol.title", user=user.username))
+        with box("ol", "steps"):
+            for step in ("enrol.step1", "enrol.step2", "enrol.step3"):
+                Text("li", say(step))
+        self._place = box("div", "column-centre")
+        with box("div", "dialog-actions"):
+            self._again = button(say("enrol.again"), self._renew)
+            button(say("act.close"), dialog.close, "bare")
+        self._show(code)
+        ui.timer(1.0, self._count_down)
+
+    def _show(self, code: EnrolmentCode) -> None:
+        say = self._view.say
+        self._expires_at = datetime.fromisoformat(code.expires_at)
+        self._place.clear()
+        with self._place:
+            with box("div", "qr", role="img", aria_label=say("enrol.alt")):
+                ui.html(qr_svg(self._view.client.invitation(code)), sanitize=False)
+            Text("p", say("enrol.code"), "muted")
+            Text("p", code.code, "mono code")
+            self._left = Text("p", "", "figure")
+            self._left.props["role"] = "timer"
+        self._count_down()
+
+    def _count_down(self) -> None:
+        left = (self._expires_at - datetime.now(UTC)).total_seconds()
+        self._again.set_visibility(left <= 0)
+        if left > 0:
+            self._left.text = self._view.say("enrol.left", time=span(left))
+        else:
+            self._place.clear()
+            with self._place:
+                self._left = Text("p", self._view.say("enrol.expired"), "notice")
+
+    async def _renew(self) -> None:
+        code = await self._view.act(self._view.client.enrolment_code(self._user.id))
+        if code is not None:
+            self._show(code)
+
+
+def qr_svg(content: str) -> str:
+    """``content`` as a QR code (ISO/IEC 18004, error correction M), dark on white with the quiet zone of 4 modules."""
+    out = io.BytesIO()
+    segno.make(content, error="m", micro=False).save(
+        out, kind="svg", xmldecl=False, svgns=False, scale=6, border=4, omitsize=True
+    )
+    return out.getvalue().decode()
