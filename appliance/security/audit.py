@@ -72,7 +72,7 @@ _INSERT_NODE: Final = "INSERT INTO audit_node (level, position, hash) VALUES (?,
 
 def append(tx: Transaction, event: AuditEvent) -> int:
     """Write ``event`` as the next leaf; its sequence number, from 1. Fails the whole transaction if it can't."""
-    size = _size(tx)
+    size = size_of(tx)
     body = _encoder.encode(event).decode()
     tx.execute(_INSERT, (size + 1, body))
     if size & 1:
@@ -83,7 +83,7 @@ def append(tx: Transaction, event: AuditEvent) -> int:
 
 def head(q: Query) -> TreeHead:
     """The tree as it stands in this transaction."""
-    size = _size(q)
+    size = size_of(q)
     return TreeHead(size, subtree_root(0, size, _Nodes(q)).hex())
 
 
@@ -98,7 +98,7 @@ def prove_inclusion(q: Query, seq: int, size: int | None = None) -> Proof:
     Raises:
         ProntuarioError: ``not_found`` when there is no such event within ``size``.
     """
-    whole = _size(q) if size is None else _bounded(q, size)
+    whole = size_of(q) if size is None else _bounded(q, size)
     if not 1 <= seq <= whole:
         raise NOT_FOUND(what=f"audit/{seq}")
     return Proof(whole, tuple(part.hex() for part in inclusion_proof(seq - 1, whole, _Nodes(q))))
@@ -106,7 +106,7 @@ def prove_inclusion(q: Query, seq: int, size: int | None = None) -> Proof:
 
 def prove_consistency(q: Query, old: int, new: int | None = None) -> Proof:
     """That the tree of ``new`` events (now, if None) begins with the tree of ``old`` events."""
-    whole = _size(q) if new is None else _bounded(q, new)
+    whole = size_of(q) if new is None else _bounded(q, new)
     if not 0 < old <= whole:
         raise NOT_FOUND(what=f"audit tree of {old} events")
     return Proof(whole, tuple(part.hex() for part in consistency_proof(old, whole, _Nodes(q))))
@@ -183,13 +183,14 @@ class _Nodes:
         return row[0]
 
 
-def _size(q: Query) -> int:
+def size_of(q: Query) -> int:
+    """How many events there are."""
     row = q.one(_NEXT)
     return as_int(row[0]) if row is not None else 0
 
 
 def _bounded(q: Query, size: int) -> int:
-    if not 0 < size <= _size(q):
+    if not 0 < size <= size_of(q):
         raise NOT_FOUND(what=f"audit tree of {size} events")
     return size
 

@@ -15,15 +15,16 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from appliance.plugin_api.errors import NOT_FOUND
+from appliance.plugin_api.errors import NOT_FOUND, ProntuarioError
 from appliance.plugin_api.storage import Query, Row, Transaction
-from appliance.security.errors import VAULT_DAMAGED, VAULT_ERASED
+from appliance.security.errors import VAULT_DAMAGED, VAULT_ERASED, VAULT_LOCKED
 from appliance.store.blobs import DataKey
 from appliance.telemetry.clock import Clock, SystemClock, instant
 
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 _FORMAT: Final = b"\x01"
+_PROOF: Final = b"vault proof"
 
 
 class Vault:
@@ -72,6 +73,22 @@ class Vault:
             "UPDATE security_data_key SET wrapped = NULL, erased_at = ? WHERE scope = ? AND wrapped IS NOT NULL",
             (instant(self._clock.now()), scope),
         )
+
+    def check(self, tx: Transaction) -> None:
+        """Prove that this is the master key that this database was written with (the first call notes it).
+
+        Raises:
+            ProntuarioError: ``vault.locked`` when it is another one: a new key must not be used beside the old one.
+        """
+        row = tx.one("SELECT proof FROM security_vault")
+        if row is None:
+            tx.execute("INSERT INTO security_vault (id, proof) VALUES (1, ?)", (self.seal(b"", _PROOF),))
+            return
+        proof = row["proof"]
+        try:
+            self.open(proof if isinstance(proof, bytes) else b"", _PROOF)
+        except ProntuarioError as error:
+            raise VAULT_LOCKED(reason="this is not the master key of this database") from error
 
     def seal(self, plaintext: bytes, aad: bytes) -> bytes:
         """Encrypt a small secret; ``aad`` says what it is and whose, and must be the same at ``open``."""

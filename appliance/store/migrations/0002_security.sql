@@ -87,6 +87,11 @@ CREATE TABLE security_data_key (
     UNIQUE (scope, version)
 ) STRICT;
 
+CREATE TABLE security_vault (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    proof BLOB NOT NULL -- opens only with the master key that this database was written with
+) STRICT;
+
 -- The audit log: rows are leaves of an RFC 6962 tree; body is the exact leaf.
 CREATE TABLE audit_event (
     seq INTEGER PRIMARY KEY,
