@@ -81,8 +81,8 @@ def _check(claim: Evidence, segments: Sequence[int], transcript: Mapping[int, st
         *_sides(claim, source),
         *_actions(claim, source),
     ]
-    words, unheard = _words(claim, source)
-    problems += words
+    wrong, unheard = _words(claim, source)
+    problems += wrong
     return Verdict(supported=not problems, problems=tuple(dict.fromkeys(problems)), unheard=tuple(unheard))
 
 
@@ -198,7 +198,7 @@ def _words(claim: Evidence, source: Evidence) -> tuple[list[Problem], list[str]]
 
 
 def _implied(word: str, source: Evidence) -> bool:
-    """ "150 por 90" can only be a blood pressure."""
+    """Two numbers as in "150 por 90" can only be a blood pressure."""
     return word == "vital_pa" and bool(source.structured("pair"))
 
 

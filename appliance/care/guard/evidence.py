@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
+from itertools import pairwise
 from typing import Final
 
 from appliance.care.guard import lexicon
@@ -69,7 +70,7 @@ class Evidence:
     def joined(self) -> dict[str, str]:
         """Neighbouring words written as one, with the stem of the first: recognisers split words ("cefa leia")."""
         content = [token.text for token in self.content]
-        return {a + b: stem(a) for a, b in zip(content, content[1:], strict=False) if a.isalpha() and b.isalpha()}
+        return {a + b: stem(a) for a, b in pairwise(content) if a.isalpha() and b.isalpha()}
 
     def support(self, word: str) -> str | None:
         """The stem in this text that stands for ``word``, exactly or as a misspelling; None when there is none."""

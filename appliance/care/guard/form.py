@@ -14,14 +14,13 @@ from typing import Final
 
 from appliance.care.guard import lexicon
 from appliance.care.guard.numbers import digits, fold, plain
+from appliance.care.guard.word_lists import listed, words
 
-_MONTHS: Final = "janeiro fevereiro marco abril maio junho julho agosto setembro outubro novembro dezembro".split()
-_COUNTABLE: Final = lexicon.UNITS | frozenset(
-    """
+_MONTHS: Final = listed("janeiro fevereiro marco abril maio junho julho agosto setembro outubro novembro dezembro")
+_COUNTABLE: Final = lexicon.UNITS | words("""
     dias semanas meses anos horas minutos segundos vezes noites comprimidos capsulas ampolas gotas jatos grama gramas
     miligrama miligramas micrograma unidade unidades quilo quilos metro grau cruz cruzes cigarros macos
-    """.split()
-)
+    """)
 _NUMBER: Final = r"\d+(?:\.\d+)?"
 _HOURLY: Final = (
     rf"\bde ({_NUMBER}) em \1 ?h(?:oras?)?\b",
@@ -60,13 +59,10 @@ def canonical(text: str) -> str:
     out = digits(fold(text), _COUNTABLE)
     out = re.sub(r"\d+(?:[.,]\d+)+", lambda match: plain(match[0]), out)
     out = re.sub(r"\s+", " ", out)
-    for rules in (lexicon.ALIASES, lexicon.UNIT_SPELLINGS):
-        out = _apply(rules, out)
-    out = _dates(out)
+    out = _dates(_apply(lexicon.UNIT_SPELLINGS, _apply(lexicon.ALIASES, out)))
     out = _frequencies(out)
     out = re.sub(rf"\b({_NUMBER}) ?/ ?dia\b", r"\1", out)
-    for rules in (lexicon.ANCHOR_SPELLINGS, lexicon.PHRASES):
-        out = _apply(rules, out)
+    out = _apply(lexicon.PHRASES, _apply(lexicon.ANCHOR_SPELLINGS, out))
     for _name, pattern, replacement in lexicon.ACTIONS:
         out = re.sub(pattern, replacement, out)
     return re.sub(rf"\b({_NUMBER}) ?(?:/|x|por) ?({_NUMBER})\b", r"pair_\1_\2", out)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-DRUGS: Final = frozenset(
-    """
+from appliance.care.guard.word_lists import words
+
+DRUGS: Final = words("""
     aas abacavir acarbose acetilcisteina acetilsalicilico aciclovir albendazol alendronato alopurinol alprazolam ambroxol
     amicacina aminofilina amiodarona amitriptilina amoxicilina ampicilina anlodipino apixabana aripiprazol atenolol
     atorvastatina atracurio atropina azitromicina baclofeno beclometasona benzilpenicilina betaistina betametasona
@@ -38,8 +39,7 @@ DRUGS: Final = frozenset(
     tansulosina tazobactam telmisartana tenoxicam terbutalina tetraciclina tiamazol tiamina ticagrelor timolol tiotropio
     tobramicina topiramato tramadol tranexamico trazodona trimetoprima valproato valsartana vancomicina varfarina
     venlafaxina verapamil vildagliptina zolpidem zopiclona
-    """.split()
-)
+    """)
 DRUG_ENDING: Final = re.compile(
     r"\w{2,}(?:pril|sartana|olol|statina|prazol|cilina|micina|floxacino|floxacina|conazol|gliptina|gliflozina|tiazida"
     r"|dipino|coxibe|setrona|triptana|azepam|zolam|profeno|ciclovir|parina|oxetina|xabana|mabe|nibe|metasona)"
@@ -65,12 +65,10 @@ UNITS: Final = DOSE_UNITS | TIME_UNITS | MEASURE_UNITS
 IMPLIED_UNITS: Final = frozenset({"mmhg", "bpm", "irpm", "%", "°c", "mg/dl", "g/dl", "meq/l", "/mm3", "m"})
 """Units that a person leaves out when speaking of a vital sign or a laboratory value; a dose's unit is never implied."""
 
-NOT_IN_MILLIGRAMS: Final = frozenset(
-    """
+NOT_IN_MILLIGRAMS: Final = words("""
     insulina glargina heparina enoxaparina levotiroxina salbutamol budesonida formoterol salmeterol beclometasona tiotropio
     ipratropio fentanil clonidina misoprostol fluticasona vitamina colecalciferol penicilina benzilpenicilina
-    """.split()
-)
+    """)
 """Everyone says "losartana cinquenta" and means mg; with these drugs a unit that was not said must not be written."""
 
 UNIT_SPELLINGS: Final = (
@@ -114,30 +112,24 @@ ANCHOR_SPELLINGS: Final = (
     (r"(?<!perda de )(?<!ganho de )\bpeso\b(?= ?(?:de )?\d)|\bpesando\b|\bpesa\b", "vital_peso"),
     (r"\b(?:altura|estatura)\b|\bmede\b(?= ?\d)", "vital_altura"),
 )
-LABS: Final = frozenset(
-    "hemoglobina glicada creatinina ureia potassio sodio colesterol leucocitos plaquetas glicemia tsh pcr".split()
+LABS: Final = words(
+    "hemoglobina glicada creatinina ureia potassio sodio colesterol leucocitos plaquetas glicemia tsh pcr"
 )
 
-NEGATORS: Final = frozenset(
-    "nega nego negou negam negando nao sem nunca nenhum nenhuma nem jamais descarto descartada".split()
-)
-ABSENT: Final = frozenset("ausente ausentes ausencia inexistente".split())
-AFFIRMERS: Final = frozenset(
-    """
+NEGATORS: Final = words("nega nego negou negam negando nao sem nunca nenhum nenhuma nem jamais descarto descartada")
+ABSENT: Final = words("ausente ausentes ausencia inexistente")
+AFFIRMERS: Final = words("""
     refere referem relata relatou apresenta apresentou queixa sente senti sentiu tem tenho teve tive mas porem entretanto
     contudo confirma confirmou iniciar manter aumentar reduzir suspender solicitar em_uso com apenas exceto hipotese
     orientar encaminhar retorno antecedente realizou mae pai irmao irma
-    """.split()
-)
-OPPOSITES: Final = frozenset(
-    """
+    """)
+OPPOSITES: Final = words("""
     positivo positiva negativo negativa presente presentes ausente ausentes normal anormal aumentado aumentada diminuido
     diminuida melhora piora melhorou piorou direito esquerdo bilateral hoje ontem amanha anteontem agudo cronico leve
     moderado moderada forte intensa grave ascendente descendente regular irregular preservada reduzida antes apos depois
     segunda terca quarta quinta sexta sabado domingo superior inferior anterior posterior proximal distal mae pai irmao
     irma filho filha avo masculino feminino
-    """.split()
-)
+    """)
 """Words with an opposite close by: never matched by likeness, only as they are."""
 
 ACTIONS: Final = (
@@ -188,26 +180,22 @@ PHRASES: Final = (
     (r"\bse necessario\b|\bs/n\b|\bse houver necessidade\b", "se_necessario"),
 )
 
-SILENT: Final = frozenset(
-    """
+SILENT: Final = words("""
     a o as os um uma uns umas de do da dos das no na nos nas em por para pelo pela ao aos com e ou que se ja mais muito ha
     faz cerca foi ser esta estao estou sao era eu ele ela voce meu minha seu sua isso este esse dele dela tambem ainda
     atual quadro paciente anos idade refere hipotese orientar encaminhar antecedente vou vai vamos doutor doutora dr dra
     nega nego negou negando nao sem nunca nenhum nenhuma nem tem tenho teve tive tendo sente senti sentiu mas porem uso
     iniciar em_uso relato momento diz disse fica ficar bom boa dia x sido sera seria entre ate
-    """.split()
-)
+    """)
 """Words that carry no claim of their own."""
 
 CLINICAL_ENDING: Final = re.compile(
     r"\w{3,}(?:ite|ose|emia|algia|uria|patia|oma|ismo|ista|eia|pneia|ragia|rreia|cardia|tensao|trofia|plegia|fobia|ectomia)s?"
 )
-CLINICAL: Final = frozenset(
-    """
+CLINICAL: Final = words("""
     febre dor tosse edema tontura vomito nausea prurido sincope desmaio infarto cancer asma enxaqueca diabetes alergia
     convulsao sangramento fratura trombose embolia derrame gripe influenza dengue covid pneumonia gestante gravidez
     cirurgia transfusao fibrilacao angina depressao ansiedade insonia fadiga palpitacao calafrio coriza azia constipacao
     icterus ictericia cianose sopro crepitacao sibilo ronco estertor tabagismo etilismo hipertenso diabetico insuficiencia
-    """.split()
-)
+    """)
 """One of these without support is an invention, however short the rest of the sentence is."""

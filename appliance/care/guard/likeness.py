@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
+from appliance.care.guard.word_lists import listed
+
 _PLURALS: Final = (
     ("oes", "ao"),
     ("aes", "ao"),
@@ -18,7 +20,9 @@ _PLURALS: Final = (
 _SHORTEST_STEM: Final = 3
 _SHORTEST_LIKE: Final = 5
 _LONG: Final = 8
-_OPPOSED_PREFIXES: Final = "hiper hipo taqui bradi macro micro poli oligo intra extra inter sub supra pre pos endo exo normo anti des in dis eu".split()
+_OPPOSED_PREFIXES: Final = listed(
+    "hiper hipo taqui bradi macro micro poli oligo intra extra inter sub supra pre pos endo exo normo anti des in dis eu"
+)
 
 
 @lru_cache(maxsize=8192)

@@ -7,11 +7,13 @@ import unicodedata
 from decimal import Decimal
 from typing import Final
 
-_UNITS: Final = (
+from appliance.care.guard.word_lists import listed
+
+_UNITS: Final = listed(
     "zero um dois tres quatro cinco seis sete oito nove dez onze doze treze quatorze quinze dezesseis dezessete dezoito dezenove"
-).split()
-_TENS: Final = "vinte trinta quarenta cinquenta sessenta setenta oitenta noventa".split()
-_HUNDREDS: Final = "cem duzentos trezentos quatrocentos quinhentos seiscentos setecentos oitocentos novecentos".split()
+)
+_TENS: Final = listed("vinte trinta quarenta cinquenta sessenta setenta oitenta noventa")
+_HUNDREDS: Final = listed("cem duzentos trezentos quatrocentos quinhentos seiscentos setecentos oitocentos novecentos")
 VALUES: Final[dict[str, int]] = (
     {word: value for value, word in enumerate(_UNITS)}
     | {word: 10 * value for value, word in enumerate(_TENS, 2)}
