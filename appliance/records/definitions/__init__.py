@@ -1,0 +1,1 @@
+"""Generated FHIR R4 tables; see NOTICE."""

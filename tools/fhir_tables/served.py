@@ -1,0 +1,65 @@
+"""Which resource types and search parameters the appliance serves: the one list that people edit."""
+
+from __future__ import annotations
+
+SERVED = (
+    "AllergyIntolerance",
+    "Appointment",
+    "AuditEvent",
+    "Binary",
+    "Bundle",
+    "CarePlan",
+    "CareTeam",
+    "Claim",
+    "Communication",
+    "Composition",
+    "Condition",
+    "Consent",
+    "Coverage",
+    "Device",
+    "DiagnosticReport",
+    "DocumentReference",
+    "Encounter",
+    "EpisodeOfCare",
+    "ExplanationOfBenefit",
+    "FamilyMemberHistory",
+    "Flag",
+    "Goal",
+    "Group",
+    "ImagingStudy",
+    "Immunization",
+    "List",
+    "Location",
+    "Media",
+    "Medication",
+    "MedicationAdministration",
+    "MedicationDispense",
+    "MedicationRequest",
+    "MedicationStatement",
+    "Observation",
+    "Organization",
+    "Patient",
+    "Practitioner",
+    "PractitionerRole",
+    "Procedure",
+    "Provenance",
+    "QuestionnaireResponse",
+    "RelatedPerson",
+    "ServiceRequest",
+    "Specimen",
+    "Task",
+)
+
+PARAMETERS = frozenset(
+    {
+        "active", "address", "address-city", "authored", "authored-on", "author", "authoredon", "authorizingitem",
+        "based-on", "beneficiary", "birthdate", "category", "class", "clinical-status", "code", "context", "created", "criticality",
+        "custodian", "date", "death-date", "email", "encounter", "entity", "family", "gender", "given",
+        "identifier", "intent", "issued", "location", "managing-organization", "medication", "name", "onset-date",
+        "organization", "owner", "participant", "patient", "performer", "period", "phone", "practitioner", "priority",
+        "provider", "recorded", "recorded-date", "recorder", "relatesto", "requester", "role", "service-provider",
+        "specialty", "started", "status", "subject", "target", "target-date", "telecom", "title", "type", "use",
+        "vaccine-code", "verification-status", "agent", "related", "modality", "result", "occurrence",
+    }
+)  # fmt: skip
+"""Codes of the search parameters that are served wherever a served type defines them (and their expression is simple)."""
