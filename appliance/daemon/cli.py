@@ -16,7 +16,7 @@ EPILOG = (
 )
 home_option = click.option(
     "--home",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path, resolve_path=True),
     default=Path("/Library/Application Support/Prontuario")
     if sys.platform == "darwin"
     else Path("/var/lib/prontuario"),

@@ -57,7 +57,7 @@ def up(home: Path, port_base: int | None, ready_json: bool, no_admin: bool) -> N
 
     asyncio.run(initialise_for_development(home))
     config = with_ports(read_config(home), port_base)
-    run(Up(home.absolute(), config, dashboard=not no_admin), ready_json=ready_json)
+    run(Up(home, config, dashboard=not no_admin), ready_json=ready_json)
 
 
 def _child_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -79,7 +79,7 @@ def core(home: Path, **child: int | None) -> None:
     from appliance.daemon.core import run_core
 
     config = with_chosen_ports(read_config(home), child["port"], child["peer_port"], child["admin_port"])
-    run_core(home.absolute(), config, ready_fd=child["ready_fd"], leash_fd=child["leash_fd"])
+    run_core(home, config, ready_fd=child["ready_fd"], leash_fd=child["leash_fd"])
 
 
 @click.command()
@@ -89,7 +89,7 @@ def admin(home: Path, **child: int | None) -> None:
     from appliance.daemon.dashboard import run_dashboard
 
     config = with_chosen_ports(read_config(home), child["port"], child["peer_port"], child["admin_port"])
-    run_dashboard(home.absolute(), config, ready_fd=child["ready_fd"], leash_fd=child["leash_fd"])
+    run_dashboard(home, config, ready_fd=child["ready_fd"], leash_fd=child["leash_fd"])
 
 
 @click.command()

@@ -28,7 +28,7 @@ def client() -> None:
 @click.option(
     "--out",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path, resolve_path=True),
     help="Where to write the client file; certificate and key go beside it.",
 )
 @click.option(
@@ -76,7 +76,12 @@ def backup() -> None:
 
 @backup.command()
 @home_option
-@click.option("--to", required=True, type=click.Path(path_type=Path), help="The new database file; must not exist.")
+@click.option(
+    "--to",
+    required=True,
+    type=click.Path(path_type=Path, resolve_path=True),
+    help="The new database file; must not exist.",
+)
 @click.option(
     "--at", type=click.DateTime(["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]), help="The state at this time (UTC)."
 )

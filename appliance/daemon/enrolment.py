@@ -125,7 +125,7 @@ async def enrol_client(home: Path, *, user: str, role: str, out: Path, hours: fl
         raise CommandFailedError(sentence, Exit.NOT_RUNNING) from error
     if "error" in answer:
         raise CommandFailedError(str(answer["error"]))
-    return _write_client(paths, out.absolute(), key, answer)
+    return _write_client(paths, out, key, answer)
 
 
 def _write_client(paths: Paths, out: Path, key: bytes, answer: Mapping[str, Any]) -> dict[str, str]:
@@ -135,7 +135,7 @@ def _write_client(paths: Paths, out: Path, key: bytes, answer: Mapping[str, Any]
     write_file(certificate_file, str(answer["certificate"]).encode())
     client = {
         "api": str(answer["api"]),
-        "ca": str(paths.ca.absolute()),
+        "ca": str(paths.ca),
         "cert": str(certificate_file),
         "key": str(key_file),
         "token": str(answer["token"]),
