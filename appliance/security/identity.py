@@ -19,7 +19,7 @@ from appliance.security import audit, devices, sessions, users
 from appliance.security.authority import Authority
 from appliance.security.certificates import fingerprint
 from appliance.security.devices import Device, Enrolled, EnrolmentCode
-from appliance.security.errors import AUTH_DEVICE_MISMATCH, AUTH_DEVICE_REQUIRED, AUTH_EXPIRED, AUTH_INVALID_CREDENTIALS
+from appliance.security.errors import AUTH_DEVICE_MISMATCH, AUTH_DEVICE_REQUIRED, AUTH_EXPIRED
 from appliance.security.login import Login
 from appliance.security.passwords import Hasher, Passwords, check_strength
 from appliance.security.policy import Policy
@@ -186,27 +186,36 @@ class Identity:
         check_strength(password, username)
         return await self._passwords.hash(password)
 
-    async def check_own_password(self, user_id: str, password: str) -> None:
-        """That a person at an unlocked phone knows the current password.
+    async def check_own_password(self, who: Principal, password: str) -> None:
+        """That the person at an unlocked phone knows the current password; guesses are slowed down as at log-in.
 
         Raises:
-            ProntuarioError: ``auth.invalid_credentials`` 401, ``auth.busy`` 429.
+            ProntuarioError: ``auth.invalid_credentials`` 401, ``auth.throttled|locked|busy`` 429.
         """
-        stored = await self._store.read(lambda q: users.password_hash_of(q, user_id))
-        if not (await self._passwords.verify(stored, password)).ok:
-            raise AUTH_INVALID_CREDENTIALS(field="current_password")
+        await self._login.confirm(who, password)
 
-    async def create_user(
-        self, username: str, role: str, password: str | None, display_name: str, practitioner_id: str | None = None
-    ) -> User:
-        """Make a person in one go (command line, tests); routes hash first and create inside their own commit."""
+    async def create_user(self, username: str, role: str, password: str | None, display_name: str) -> User:
+        """Make a person in one go (command line, tests); routes hash first and add inside their own commit."""
         hashed = None if password is None else await self.hash_new_password(password, username)
-        now = instant(self._clock.now())
         return await self._store.write(
-            lambda tx: users.create_user(
-                tx, self._vault, username=username, role=role, display_name=display_name, now=now,
-                password_hash=hashed, practitioner_id=practitioner_id,
-            )
+            lambda tx: self.add_user(tx, username=username, role=role, display_name=display_name, password_hash=hashed)
+        )
+
+    def add_user(
+        self,
+        tx: Transaction,
+        *,
+        username: str,
+        role: str,
+        display_name: str,
+        password_hash: str | None,
+        practitioner_id: str | None = None,
+    ) -> User:
+        """Make a person; see ``users.create_user`` for the errors."""
+        now = instant(self._clock.now())
+        return users.create_user(
+            tx, self._vault, username=username, role=role, display_name=display_name, now=now,
+            password_hash=password_hash, practitioner_id=practitioner_id,
         )  # fmt: skip
 
     def update_user(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from appliance.plugin_api.errors import ProntuarioError
+from appliance.plugin_api.http import Principal
 from appliance.plugin_api.storage import Query, Store, Transaction
 from appliance.security import audit, devices, sessions, users
 from appliance.security.certificates import fingerprint
@@ -71,6 +72,25 @@ class Login:
         self._person.succeeded(attempt.key)
         self._device.withdraw(attempt.device.id)
         return tokens
+
+    async def confirm(self, who: Principal, password: str) -> None:
+        """Check the password of a person who is logged in, slowed down like a log-in.
+
+        Raises:
+            ProntuarioError: ``auth.invalid_credentials`` 401, ``auth.throttled|locked|busy`` 429.
+        """
+
+        def look_up(q: Query) -> _Attempt:
+            stored = users.password_hash_of(q, who.user_id)
+            return _Attempt(users.get_user(q, who.user_id), stored, devices.get_device(q, who.device_id), b"")
+
+        attempt = await self._store.read(look_up)
+        verdict = await self._verify(attempt, password)
+        if not verdict.ok:
+            await self._refuse(attempt)
+            raise AUTH_INVALID_CREDENTIALS(field="current_password")
+        self._person.succeeded(attempt.key)
+        self._device.withdraw(attempt.device.id)
 
     async def _verify(self, attempt: _Attempt, password: str) -> Verdict:
         self._device.begin(attempt.device.id)
