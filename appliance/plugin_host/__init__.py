@@ -1,1 +1,1 @@
-"""Discovery, quarantine, choosing a provider, and a typed façade over pluggy."""
+"""Plugins: discovery, quarantine, choice of a provider. ``host.PluginHost`` is the entry; ``choice.Abilities`` the façade."""
