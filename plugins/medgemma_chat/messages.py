@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -14,7 +14,7 @@ CHAT = "chat"
 CONTEXT_TOO_LONG = "chat.context_too_long"
 BAD_SCHEMA = "chat.schema"
 BAD_MESSAGES = "chat.messages"
-NOT_A_NUMBER = "chat.not_a_number"
+INTERNAL = "internal"
 
 
 class ChatRequest(msgspec.Struct, frozen=True):
@@ -31,6 +31,3 @@ class ChatPiece(msgspec.Struct, frozen=True, array_like=True):
     finish_reason: Literal["stop", "length"] | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
-
-
-Schema = dict[str, Any]

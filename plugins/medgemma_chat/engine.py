@@ -1,0 +1,256 @@
+"""The child's half: mlx-lm's BatchGenerator, so that every running answer gains one token a step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol
+
+import mlx.core as mx
+import msgspec
+import numpy as np
+from mlx_lm.generate import BatchGenerator
+
+from appliance.plugin_api.messages import Failed, Loaded, Output, Submit
+from appliance.plugin_api.model_folder import weight_sha256
+from plugins.medgemma_chat.engine_grammar import GrammarFactory, JsonConstraint
+from plugins.medgemma_chat.engine_model import load_language_model
+from plugins.medgemma_chat.engine_prompt import PromptBuilder, PromptError, PromptTooLongError
+from plugins.medgemma_chat.engine_sampler import make_row_sampler
+from plugins.medgemma_chat.messages import (
+    BAD_MESSAGES,
+    BAD_SCHEMA,
+    CHAT,
+    CONTEXT_TOO_LONG,
+    INTERNAL,
+    ChatPiece,
+    ChatRequest,
+)
+from plugins.medgemma_chat.schema import SchemaError, check_schema
+from plugins.medgemma_chat.text import IncrementalText, LoopGuard, StopFilter
+
+_PREFILL_ROWS: Final = 8
+_decoder = msgspec.msgpack.Decoder(ChatRequest)
+_encoder = msgspec.msgpack.Encoder()
+
+
+class _Response(Protocol):
+    """What BatchGenerator says of one row's new token."""
+
+    uid: int
+    token: int
+    logprobs: mx.array
+    finish_reason: str | None
+
+
+@dataclass(slots=True)
+class _Row:
+    """One answer in the making."""
+
+    request_id: int
+    prompt: list[int]
+    max_tokens: int
+    sampler: Any
+    text: IncrementalText
+    stops: StopFilter
+    constraint: JsonConstraint | None = None
+    loops: LoopGuard | None = None
+    completion_tokens: int = 0
+
+    def final(self, text: str, reason: Literal["stop", "length"]) -> Output:
+        piece = ChatPiece(text, reason, len(self.prompt), self.completion_tokens)
+        return Output(self.request_id, _encoder.encode(piece), final=True)
+
+
+@dataclass(slots=True)
+class _Counters:
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    answers: int = 0
+
+
+class ChatEngine:
+    """An ``appliance.plugin_api.engine.Engine``.
+
+    Config: folder, demonstration, batch_size, context_tokens, prefill_step_tokens, precision.
+    """
+
+    def __init__(self) -> None:
+        self._new: list[_Row] = []
+        self._refused: list[Failed] = []
+        self._rows: dict[int, _Row] = {}
+        """Rows inside the generator, by its own number for them."""
+        self._generator: BatchGenerator | None = None
+        self._counters = _Counters()
+
+    def load(self, config: Mapping[str, Any]) -> Loaded:
+        folder = Path(config["folder"])
+        self._batch_size = int(config["batch_size"])
+        self._prefill_step = int(config["prefill_step_tokens"])
+        self._language = load_language_model(folder, config["precision"])
+        positions = self._language.max_positions
+        wanted = int(config["context_tokens"])
+        self._context_tokens = min(wanted, positions) if positions else wanted
+        self._ends = frozenset(int(token) for token in self._language.tokenizer.eos_token_ids)
+        self._prompts = PromptBuilder(self._language.tokenizer, self._context_tokens)
+        self._grammars = GrammarFactory(self._language.tokenizer, self._language.vocabulary, self._ends)
+        demonstration = bool(config["demonstration"])
+        return Loaded(
+            model_id="demonstration-notes" if demonstration else str(config.get("name") or folder.resolve().name),
+            model_sha256=weight_sha256(folder),
+            footprint_bytes=self._language.footprint_bytes(self._batch_size, self._context_tokens),
+            demonstration=demonstration,
+            info={"context_tokens": self._context_tokens, "device": str(mx.default_device().type)},
+        )
+
+    def submit(self, request: Submit) -> None:
+        if request.kind != CHAT:
+            raise ValueError("unknown kind of request")
+        try:
+            wanted = _decoder.decode(request.payload)
+        except msgspec.MsgspecError as error:
+            raise ValueError("not a conversation") from error
+        if wanted.options.max_tokens < 1:
+            raise ValueError("max_tokens is at least 1")
+        try:
+            self._new.append(self._row(request.request_id, wanted))
+        except PromptTooLongError as error:
+            message = f"{error.tokens} of {self._context_tokens}"
+            self._refused.append(Failed(request.request_id, CONTEXT_TOO_LONG, message))
+        except PromptError as error:
+            self._refused.append(Failed(request.request_id, BAD_MESSAGES, str(error)))
+        except SchemaError as error:
+            self._refused.append(Failed(request.request_id, BAD_SCHEMA, str(error)))
+
+    def busy(self) -> bool:
+        return bool(self._new or self._refused or self._rows)
+
+    def step(self) -> list[Output | Failed]:
+        answers: list[Output | Failed] = list(self._refused)
+        self._refused.clear()
+        generator = self._admit()
+        if self._rows:
+            _, responses = generator.next()
+            answers += self._advance(responses)
+        return answers
+
+    def cancel(self, request_id: int) -> None:
+        self._new = [row for row in self._new if row.request_id != request_id]
+        self._refused = [failed for failed in self._refused if failed.request_id != request_id]
+        self._drop([uid for uid, row in self._rows.items() if row.request_id == request_id])
+
+    def stats(self) -> dict[str, float]:
+        held = self._generator.prompt_cache_nbytes if self._generator and self._rows else 0
+        return {
+            "running": len(self._rows),
+            "waiting": len(self._new),
+            "cache_bytes": held,
+            "prompt_tokens": self._counters.prompt_tokens,
+            "completion_tokens": self._counters.completion_tokens,
+            "answers": self._counters.answers,
+        }
+
+    def close(self) -> None:
+        self._new.clear()
+        self._drop(list(self._rows))
+        if self._generator is not None:
+            self._generator.close()
+
+    def _row(self, request_id: int, wanted: ChatRequest) -> _Row:
+        options = wanted.options
+        constraint = None
+        if options.json_schema is not None:
+            check_schema(options.json_schema)
+            constraint = self._grammars.compile(options.json_schema)
+        prompt = self._prompts.build(wanted.messages)
+        sampler = make_row_sampler(options.temperature, options.top_p, options.seed)
+        return _Row(
+            request_id=request_id,
+            prompt=prompt,
+            max_tokens=min(options.max_tokens, self._context_tokens - len(prompt)),
+            sampler=sampler,
+            text=IncrementalText(self._decode),
+            stops=StopFilter(options.stop),
+            constraint=constraint,
+            loops=LoopGuard() if constraint is not None and sampler is None else None,
+        )
+
+    def _decode(self, tokens: Any) -> str:
+        text: str = self._language.tokenizer.decode(
+            tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return text
+
+    def _admit(self) -> BatchGenerator:
+        """Hand new rows to the generator. It is made here because it belongs to the thread that steps it."""
+        if self._generator is None:
+            self._generator = BatchGenerator(
+                self._language.model,
+                stop_tokens=[[token] for token in sorted(self._ends)],
+                completion_batch_size=self._batch_size,
+                prefill_batch_size=min(_PREFILL_ROWS, self._batch_size),
+                prefill_step_size=self._prefill_step,
+            )
+        if self._new:
+            uids = self._generator.insert(
+                [row.prompt for row in self._new],
+                [row.max_tokens for row in self._new],
+                samplers=[row.sampler for row in self._new],
+                logits_processors=[[row.constraint] if row.constraint else [] for row in self._new],
+            )
+            self._rows.update(zip(uids, self._new, strict=True))
+            self._counters.prompt_tokens += sum(len(row.prompt) for row in self._new)
+            self._new = []
+        return self._generator
+
+    def _advance(self, responses: list[_Response]) -> list[Output | Failed]:
+        answers: list[Output | Failed] = []
+        ended_early: list[int] = []
+        for response, sure in zip(responses, _log_probabilities(responses), strict=True):
+            row = self._rows[response.uid]
+            answer = self._take(row, response, sure)
+            if answer is None:
+                continue
+            answers.append(answer)
+            if isinstance(answer, Failed) or answer.final:
+                self._counters.answers += 1
+                if response.finish_reason is None:
+                    ended_early.append(response.uid)
+                else:
+                    del self._rows[response.uid]
+        self._drop(ended_early)
+        return answers
+
+    def _take(self, row: _Row, response: _Response, log_probability: float) -> Output | Failed | None:
+        """What one row's new token means for its reader; None while nothing can be shown yet."""
+        if math.isnan(log_probability) or (row.constraint is not None and row.constraint.broken):
+            return Failed(row.request_id, INTERNAL, "the model's probabilities or the grammar broke")
+        row.completion_tokens += 1
+        self._counters.completion_tokens += 1
+        if response.finish_reason == "stop":
+            return row.final(row.stops.push(row.text.flush()) + row.stops.flush(), "stop")
+        shown = row.stops.push(row.text.push(response.token))
+        if row.stops.stopped:
+            return row.final(shown, "stop")
+        looping = row.loops is not None and row.loops.push(response.token)
+        if response.finish_reason == "length" or looping:
+            shown += row.stops.push(row.text.flush())
+            reason: Literal["stop", "length"] = "stop" if row.stops.stopped else "length"
+            return row.final(shown + row.stops.flush(), reason)
+        return Output(row.request_id, _encoder.encode(ChatPiece(shown)), final=False) if shown else None
+
+    def _drop(self, uids: list[int]) -> None:
+        if uids and self._generator is not None:
+            self._generator.remove(uids)
+        for uid in uids:
+            del self._rows[uid]
+
+
+def _log_probabilities(responses: list[_Response]) -> list[float]:
+    """The log-probability of each chosen token, fetched at once; NaN marks a row whose numbers broke."""
+    if not responses:
+        return []
+    chosen = mx.stack([response.logprobs[response.token] for response in responses])
+    return [float(value) for value in np.array(chosen.astype(mx.float32))]

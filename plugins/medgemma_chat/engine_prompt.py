@@ -1,0 +1,65 @@
+"""From a conversation to the tokens that the model continues."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from jinja2 import TemplateError
+from mlx_lm.tokenizer_utils import TokenizerWrapper
+
+from appliance.plugin_api.capabilities import ChatMessage
+
+_CHARACTERS_PER_TOKEN: Final = 32
+"""No text has so few tokens for its length; beyond it a prompt is refused before anybody tokenises megabytes."""
+
+
+class PromptError(ValueError):
+    """The conversation cannot be put into the model's template."""
+
+
+class PromptTooLongError(ValueError):
+    """The conversation does not fit the model's context; ``tokens`` is its size as far as it was measured."""
+
+    def __init__(self, tokens: int) -> None:
+        self.tokens = tokens
+        super().__init__(f"about {tokens} tokens")
+
+
+class PromptBuilder:
+    """Applies the chat template; texts can not smuggle in control tokens."""
+
+    def __init__(self, tokenizer: TokenizerWrapper, context_tokens: int) -> None:
+        self._tokenizer = tokenizer
+        self._context_tokens = context_tokens
+        self._control = sorted(set(tokenizer.all_special_tokens), key=len, reverse=True)
+
+    def build(self, messages: Sequence[ChatMessage]) -> list[int]:
+        """Tokens of the prompt, with room for at least one token of answer.
+
+        Raises:
+            PromptError: no message, or an order of roles that the template refuses.
+            PromptTooLongError: it leaves no room for an answer.
+        """
+        if not any(message.content.strip() for message in messages):
+            raise PromptError("the conversation is empty")
+        characters = sum(len(message.content) for message in messages)
+        if characters > self._context_tokens * _CHARACTERS_PER_TOKEN:
+            raise PromptTooLongError(characters // _CHARACTERS_PER_TOKEN)
+        turns = [{"role": message.role, "content": self._harmless(message.content)} for message in messages]
+        try:
+            tokens: list[int] = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True)
+        except TemplateError as error:
+            raise PromptError("the model's template does not take this order of roles") from error
+        if not tokens:
+            raise PromptError("the conversation is empty")
+        if len(tokens) >= self._context_tokens:
+            raise PromptTooLongError(len(tokens))
+        return tokens
+
+    def _harmless(self, text: str) -> str:
+        """The text with control tokens broken up, so that no dictation can close a turn or open another."""
+        for token in self._control:
+            if token in text:
+                text = text.replace(token, f"{token[0]} {token[1:]}")
+        return text

@@ -1,0 +1,108 @@
+"""Conversation and note drafting with a Gemma model. Light: the model and its libraries live in the engine child only."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from appliance.plugin_api.blas import openblas_environment
+from appliance.plugin_api.capabilities import ChatMessage, ChatOptions
+from appliance.plugin_api.engine import EngineHandle, EngineSpec
+from appliance.plugin_api.hooks import Health, HealthCheck, PluginContext, Provider, hookimpl
+from appliance.plugin_api.model_folder import ModelFolder, find_model_folder, weight_bytes
+from plugins.medgemma_chat.config import ChatConfig
+from plugins.medgemma_chat.messages import CHAT, ChatRequest
+from plugins.medgemma_chat.provider import GemmaChat
+
+CAPABILITY: Final = "chat_model"
+ENGINE: Final = "medgemma"
+DEMONSTRATION: Final = Path(__file__).parent / "demonstration"
+
+_RUNTIME_BYTES: Final = 1200 << 20
+_EXPANSION: Final = 8
+"""4-bit weights grow eightfold when a CPU needs them in fp32."""
+_KV_BYTES_PER_VALUE: Final = 4
+_log = logging.getLogger("prontuario.plugins.medgemma_chat")
+
+
+class MedgemmaPlugin:
+    """Registers the engine ``medgemma`` and the provider of ``chat_model``."""
+
+    @hookimpl
+    def config_schema(self) -> type:
+        return ChatConfig
+
+    @hookimpl
+    def register_engines(self, context: PluginContext) -> Sequence[EngineSpec]:
+        config: ChatConfig = context.config
+        model = _folder(context)
+        if model.demonstration:
+            _log.warning(
+                "chat: demonstration model in use; it understands only the sample consult, never use it for care"
+            )
+        return [
+            EngineSpec(
+                name=ENGINE,
+                factory="plugins.medgemma_chat.engine:ChatEngine",
+                config={
+                    "folder": str(model.path),
+                    "demonstration": model.demonstration,
+                    "batch_size": config.batch_size,
+                    "context_tokens": config.context_tokens,
+                    "prefill_step_tokens": config.prefill_step_tokens,
+                    "precision": config.precision,
+                },
+                footprint_bytes=_footprint(model, config),
+                max_running=2 * config.batch_size,
+                environment=openblas_environment(),
+                probe=(CHAT, _probe()),
+            )
+        ]
+
+    @hookimpl
+    def register_providers(self, context: PluginContext, engines: Mapping[str, EngineHandle]) -> Sequence[Provider]:
+        model = _folder(context)
+        provider = GemmaChat(engines[ENGINE], folder=model.path, demonstration=model.demonstration)
+        return [Provider(CAPABILITY, "medgemma", provider)]
+
+    @hookimpl
+    def register_health_checks(self, context: PluginContext) -> Sequence[HealthCheck]:
+        model = _folder(context)
+
+        async def check() -> Health:
+            if model.demonstration:
+                return Health("not_configured", "demonstration model: only the sample consult", "install a model pack")
+            return Health("ok", "model pack in use")
+
+        return [HealthCheck("medgemma_chat.model", check)]
+
+
+def _folder(context: PluginContext) -> ModelFolder:
+    config: ChatConfig = context.config
+    return find_model_folder(
+        configured=config.model, models_dir=context.models_dir, capability=CAPABILITY, demonstration=DEMONSTRATION
+    )
+
+
+def _footprint(model: ModelFolder, config: ChatConfig) -> int:
+    """Weights as a CPU needs them, and the caches of a full batch."""
+    settings: dict[str, Any] = json.loads((model.path / "config.json").read_bytes())
+    settings = settings.get("text_config", settings)
+    per_layer = 2 * int(settings.get("num_key_value_heads", 4)) * int(settings.get("head_dim", 256))
+    per_token = per_layer * int(settings.get("num_hidden_layers", 34)) * _KV_BYTES_PER_VALUE
+    context_tokens = min(config.context_tokens, int(settings.get("max_position_embeddings", config.context_tokens)))
+    caches = per_token * context_tokens * config.batch_size
+    return _RUNTIME_BYTES + _EXPANSION * weight_bytes(model.path) + caches
+
+
+def _probe() -> bytes:
+    request = ChatRequest([ChatMessage("user", "Olá")], ChatOptions(max_tokens=1))
+    return msgspec.msgpack.encode(request)
+
+
+plugin = MedgemmaPlugin()
