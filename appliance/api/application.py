@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from hypercorn.typing import ASGIFramework
 
 from appliance.api.context import ApiRequest, Visit
 from appliance.api.door import Authenticator, Door, Record
-from appliance.api.errors import ErrorPages, ErrorRenderer, as_answer
+from appliance.api.errors import ErrorPages, ErrorRenderer
 from appliance.api.health import health_routes
 from appliance.api.metering import Meters
 from appliance.api.openapi import documentation_routes
 from appliance.api.quart_host import MATCH, QuartHost
-from appliance.api.replies import encode_body, head_of
-from appliance.api.routing import RouteTable
+from appliance.api.replies import Answer
+from appliance.api.routing import METHODS, RouteTable
 from appliance.config.model import Api
 from appliance.plugin_api.errors import ProntuarioError
-from appliance.plugin_api.http import PUBLIC, AnyRoute, Reply, Route, WebSocketRoute
+from appliance.plugin_api.http import PUBLIC, AnyRoute, Route, WebSocketRoute
 from appliance.security import policy
 from appliance.telemetry.clock import Clock
 from appliance.telemetry.health import HealthRegistry
 from appliance.telemetry.metrics import Metrics
 
-LINGER_S = 5.0
+LINGER_S: Final = 5.0
+KNOWN_METHODS: Final = {name: name for name in (*METHODS, "HEAD", "OPTIONS")}
 
 
 class Application:
@@ -57,7 +58,7 @@ class Application:
                 route = match.route
                 if isinstance(route, Route) and route.hot and not _has_body(scope):
                     request = ApiRequest(scope, route, match.parameters, self._door)
-                    await self._send(send, await self._door.answer(route, request))
+                    await _send(send, await self._door.answer(route, request))
                     return
             elif kind == "websocket":
                 match = self._table.find_websocket(scope["raw_path"])
@@ -76,24 +77,12 @@ class Application:
     async def _refuse(self, scope: Any, receive: Any, send: Any, error: ProntuarioError) -> None:
         """An answer before any route: no such address, method or path."""
         visit = Visit(scope, WebSocketRoute(scope["path"], PUBLIC, _nothing, ""), {})
-        reply = self._door.refusal(as_answer(error, ""), visit)
-        self._meters.count(scope.get("method", "WEBSOCKET"), "(none)", reply.status, 0.0)
-        if scope["type"] == "websocket":
-            await self._send(send, reply, "websocket.http.response")
-            return
-        if _has_body(scope):
-            reply = Reply(reply.status, reply.body, {**reply.headers, "connection": "close"}, reply.content_type)
-        await self._send(send, reply, receive=receive if _has_body(scope) else None)
-
-    async def _send(self, send: Any, reply: Reply, kind: str = "http.response", receive: Any = None) -> None:
-        body = encode_body(reply.body)
-        headers = head_of(reply, self._door.mode, len(body))
-        await send({"type": f"{kind}.start", "status": reply.status, "headers": headers})
-        if receive is not None:
-            await send({"type": f"{kind}.body", "body": body, "more_body": True})
-            await _swallow(receive)
-            body = b""
-        await send({"type": f"{kind}.body", "body": body, "more_body": False})
+        is_http = scope["type"] == "http"
+        has_body = is_http and _has_body(scope)
+        answer = self._door.refusal(error, visit, close=has_body and scope["http_version"] == "1.1")
+        self._meters.count(KNOWN_METHODS.get(scope.get("method", ""), "(other)"), "(none)", answer.status, 0.0)
+        kind = "http.response" if is_http else "websocket.http.response"
+        await _send(send, answer, kind, receive if has_body else None)
 
 
 def build_application(
@@ -139,6 +128,16 @@ class _Uncounted:
 def _has_body(scope: Any) -> bool:
     names = {name for name, _ in scope["headers"]}
     return b"transfer-encoding" in names or b"content-length" in names
+
+
+async def _send(send: Any, answer: Answer, kind: str = "http.response", receive: Any = None) -> None:
+    await send({"type": f"{kind}.start", "status": answer.status, "headers": answer.headers})
+    body = answer.body
+    if receive is not None:
+        await send({"type": f"{kind}.body", "body": body, "more_body": True})
+        await _swallow(receive)
+        body = b""
+    await send({"type": f"{kind}.body", "body": body, "more_body": False})
 
 
 async def _swallow(receive: Any) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from appliance.api.body import RequestBody, decode_json
 from appliance.api.connection import PEER_CERTIFICATE
 from appliance.api.errors import BODY_TYPE
-from appliance.plugin_api.errors import ProntuarioError
+from appliance.plugin_api.errors import INVALID, ProntuarioError
 from appliance.plugin_api.http import Principal, Reply, Route, WebSocketRoute
 from appliance.plugin_api.storage import Transaction
 from appliance.security.errors import AUTH_REQUIRED
@@ -70,7 +70,10 @@ class Visit:
     def query_items(self) -> list[tuple[str, str]]:
         if self._query is None:
             raw = self.scope["query_string"].decode("latin-1")
-            self._query = parse_qsl(raw, keep_blank_values=True, max_num_fields=None) if raw else []
+            try:
+                self._query = parse_qsl(raw, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS) if raw else []
+            except ValueError:
+                raise INVALID(field="query", name="query", reason="too many parameters") from None
         return self._query
 
     @property

@@ -10,13 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from http import HTTPStatus
 from typing import Final, Protocol
 
 from appliance.api.commit import once
 from appliance.api.context import ApiRequest, Visit, header
 from appliance.api.errors import AUDIT_UNAVAILABLE, SERVER_ERROR, ErrorPages, as_answer
 from appliance.api.metering import Meters
+from appliance.api.replies import Answer, prepare
 from appliance.plugin_api.errors import FORBIDDEN, ProntuarioError
 from appliance.plugin_api.http import PUBLIC, SELF, Principal, Reply, Route
 from appliance.plugin_api.storage import Store, Transaction
@@ -56,27 +56,26 @@ class Door:
         self._pages = pages
         self._meters = meters
 
-    @property
-    def mode(self) -> str:
-        """What an acknowledgement means now (``X-Prontuario-Mode``)."""
-        return self._store.mode
-
-    async def answer(self, route: Route, request: ApiRequest) -> Reply:
+    async def answer(self, route: Route, request: ApiRequest) -> Answer:
         """The answer to ``request``; never raises."""
         began = time.perf_counter()
         self._meters.running.inc()
         try:
-            reply = await self._serve(route, request)
+            answer = await self._serve(route, request)
         except Exception as error:  # noqa: BLE001  the API boundary: every failure becomes an answer
-            reply = self.refusal(as_answer(error, route.path), request)
+            answer = self.refusal(as_answer(error, route.path), request)
         finally:
             self._meters.running.dec()
-        self._meters.count(request.method, route.path, reply.status, time.perf_counter() - began)
-        return reply
+        self._meters.count(request.method, route.path, answer.status, time.perf_counter() - began)
+        return answer
 
-    def refusal(self, error: ProntuarioError, visit: Visit) -> Reply:
-        """``error`` as an answer in the shape and language that this visitor expects."""
-        return self._pages.render(error, visit.path, visit.language)
+    def refusal(self, error: ProntuarioError, visit: Visit, *, close: bool = False) -> Answer:
+        """``error`` as an answer in the shape and language that this visitor expects; ``close`` ends the connection."""
+        reply = self._pages.render(error, visit.path, visit.language)
+        answer = prepare(reply, self._store.mode)
+        if close:
+            answer.headers.append((b"connection", b"close"))
+        return answer
 
     async def admit(self, visit: Visit, token: str | None) -> None:
         """Authenticate and authorise; afterwards ``visit.caller`` is set (on PUBLIC routes only if a token is good).
@@ -136,26 +135,26 @@ class Door:
         except ProntuarioError as error:
             raise AUDIT_UNAVAILABLE(retry_after=error.retry_after) from error
 
-    async def _serve(self, route: Route, request: ApiRequest) -> Reply:
+    async def _serve(self, route: Route, request: ApiRequest) -> Answer:
         try:
             await self.admit(request, bearer_token(request.scope))
-            reply = await route.handler(request)
+            answer = prepare(await route.handler(request), self._store.mode)
         except Exception as error:  # noqa: BLE001  the API boundary: a failure is recorded and answered
-            answer = as_answer(error, route.path)
-            await self._record_failure(request, answer)
-            raise answer from None
+            failure = as_answer(error, route.path)
+            await self._record_failure(request, failure)
+            raise failure from None
         if not request.recorded and _is_recorded(request):
-            await self.record(request, reply.status, request.method)
-        return reply
+            await self.record(request, answer.status, request.method)
+        return answer
 
-    async def _record_failure(self, request: ApiRequest, answer: ProntuarioError) -> None:
-        if not _is_recorded(request):
+    async def _record_failure(self, request: ApiRequest, failure: ProntuarioError) -> None:
+        if failure.kind is AUDIT_UNAVAILABLE or not _is_recorded(request):
             return
         try:
-            await self.record(request, answer.kind.status, request.method, answer.kind.code)
+            await self.record(request, failure.kind.status, request.method, failure.kind.code)
         except ProntuarioError:
             # What already failed on our side tells nobody anything; everything else must not be answered unrecorded.
-            if answer.kind.status < SERVER_ERROR:
+            if failure.kind.status < SERVER_ERROR:
                 raise
 
     def _append(self, tx: Transaction, visit: Visit, status: int, method: str, code: str) -> None:
@@ -197,8 +196,3 @@ def _is_recorded(visit: Visit) -> bool:
     if visit.route.permission != PUBLIC:
         return visit.caller is not None
     return visit.about_patient is not None or visit.about_resource is not None
-
-
-def is_success(status: int) -> bool:
-    """Whether an answer's status says that it worked."""
-    return status < HTTPStatus.BAD_REQUEST

@@ -10,6 +10,7 @@ from typing import Any, Final
 from appliance.api.context import ApiRequest
 from appliance.api.door import Door
 from appliance.api.errors import ROUTE_UNKNOWN
+from appliance.api.replies import Answer
 from appliance.api.routing import Match
 from appliance.plugin_api.http import Reply, Route, StaticFolder
 
@@ -20,7 +21,7 @@ PAGE_POLICY: Final = (
 )
 
 
-async def serve_file(door: Door, scope: Any, match: Match) -> Reply:
+async def serve_file(door: Door, scope: Any, match: Match) -> Answer:
     """The file below the folder that ``match`` names; the folder's permission is checked at the door like any other."""
     folder: StaticFolder = match.route  # type: ignore[assignment]
 

@@ -55,8 +55,11 @@ def describe(routes: Sequence[AnyRoute], *, title: str, version: str) -> dict[st
     for route in routes:
         if isinstance(route, StaticFolder):
             continue
-        method = route.method.lower() if isinstance(route, Route) else "get"
-        paths.setdefault(route.path, {})[method] = _operation(route, schema)
+        path = paths.setdefault(route.path, {})
+        if isinstance(route, Route):
+            path[route.method.lower()] = _operation(route, schema)
+        else:
+            path.setdefault("get", _operation(route, schema))
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version},

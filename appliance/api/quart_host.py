@@ -20,12 +20,12 @@ from appliance.api.context import ApiRequest
 from appliance.api.door import Door, bearer_token
 from appliance.api.errors import as_answer
 from appliance.api.folders import serve_file
-from appliance.api.replies import encode_body, head_of
+from appliance.api.replies import Answer
 from appliance.api.routing import Match
-from appliance.api.streams import EVENT_STREAM, event_stream
+from appliance.api.streams import event_stream
 from appliance.api.websockets import ERROR_BASE, GOING_AWAY, Session, offered_token
 from appliance.config.model import Api
-from appliance.plugin_api.http import Reply, Route, StaticFolder, WebSocketRoute
+from appliance.plugin_api.http import Route, StaticFolder, WebSocketRoute
 
 MATCH: Final = "match"
 """Key of ``scope["state"]``: the route that the table found."""
@@ -99,7 +99,7 @@ class QuartHost:
         self._config = config
         self._draining = draining
         self.sessions: set[Session] = set()
-        self.quart = quart.Quart("prontuario", static_folder=None, template_folder=None)
+        self.quart = quart.Quart("quart", static_folder=None, template_folder=None)
         self.quart.config.update(MAX_CONTENT_LENGTH=None, BODY_TIMEOUT=None, RESPONSE_TIMEOUT=None)
         self.quart.url_map.merge_slashes = False
         self.quart.request_class = _Request
@@ -132,30 +132,22 @@ class QuartHost:
             timeout_s=self._config.body_timeout_s,
         )
         response = self._render(await self._door.answer(route, visit), visit)
-        if not body.complete:
-            response.headers["Connection"] = "close" if scope["http_version"] == "1.1" else ""
-            if scope["http_version"] != "1.1":
-                del response.headers["Connection"]
+        if not body.complete and scope["http_version"] == "1.1":
+            response.headers["Connection"] = "close"
         return response
 
-    def _render(self, reply: Reply, visit: ApiRequest | None) -> Response:
-        if reply.stream is None:
-            data = encode_body(reply.body)
-            response = Response(data, status=reply.status)
-            headers = head_of(reply, self._door.mode, len(data))
-        else:
-            response = Response(self._stream(reply, visit), status=reply.status)
-            reply = _as_event_stream(reply)
-            headers = head_of(reply, self._door.mode, None)
+    def _render(self, answer: Answer, visit: ApiRequest | None) -> Response:
+        content = answer.body if answer.stream is None or visit is None else self._stream(answer, visit)
+        response = Response(content, status=answer.status)
         response.timeout = None
         response.headers.clear()
-        for name, value in headers:
+        for name, value in answer.headers:
             response.headers.add(name.decode("ascii"), value.decode("latin-1"))
         return response
 
-    def _stream(self, reply: Reply, visit: ApiRequest | None) -> Any:
-        items: Any = reply.stream
-        if _as_event_stream(reply).content_type.partition(";")[0] != EVENT_STREAM or visit is None:
+    def _stream(self, answer: Answer, visit: ApiRequest) -> Any:
+        items: Any = answer.stream
+        if not answer.is_event_stream:
             return items
         token = bearer_token(visit.scope)
         return event_stream(
@@ -193,7 +185,7 @@ class QuartHost:
             self.sessions.discard(session)
         return None
 
-    async def _open(self, session: Session, token: str | None) -> Reply | None:
+    async def _open(self, session: Session, token: str | None) -> Answer | None:
         """Admit and record; the refusal, if it is one."""
         try:
             try:
@@ -219,10 +211,3 @@ class QuartHost:
             answer = as_answer(error, route.path)
             await session.close(ERROR_BASE + answer.kind.status, answer.kind.code)
         await session.close(GOING_AWAY if session.draining else 1000, "reconnect" if session.draining else "")
-
-
-def _as_event_stream(reply: Reply) -> Reply:
-    """A stream without a content type of its own is one of events."""
-    if reply.stream is None or reply.content_type != "application/json":
-        return reply
-    return Reply(reply.status, None, reply.headers, EVENT_STREAM, reply.stream)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +13,7 @@ from appliance.plugin_api.http import Reply
 
 Headers = list[tuple[bytes, bytes]]
 
+EVENT_STREAM: Final = "text/event-stream"
 NO_CONTENT: Final = 204
 NOT_MODIFIED: Final = 304
 _encoder: Final = msgspec.json.Encoder()
@@ -30,6 +32,33 @@ _PREFIX: Final = secrets.token_hex(4)
 _counter = iter(range(1 << 62))
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reply ready for the wire: either ``body`` or ``stream``."""
+
+    status: int
+    headers: Headers
+    body: bytes = b""
+    stream: AsyncIterator[Any] | None = None
+    is_event_stream: bool = False
+
+
+def prepare(reply: Reply, mode: str) -> Answer:
+    """Encode everything that can fail, while a failure can still be answered. ``mode`` is the store's.
+
+    Raises:
+        TypeError: the body is nothing that JSON can hold.
+        ValueError: a header's value would break out of its line (response splitting).
+    """
+    if reply.stream is None:
+        body = encode_body(reply.body)
+        return Answer(reply.status, _head_of(reply, mode, reply.content_type, len(body)), body)
+    # A stream without a content type of its own is one of events.
+    kind = EVENT_STREAM if reply.content_type == "application/json" else reply.content_type
+    headers = _head_of(reply, mode, kind, None)
+    return Answer(reply.status, headers, b"", reply.stream, kind.partition(";")[0] == EVENT_STREAM)
+
+
 def encode_body(body: Any) -> bytes:
     """Raw ``bytes`` as they are, nothing for None, everything else as JSON."""
     if isinstance(body, bytes):
@@ -37,27 +66,21 @@ def encode_body(body: Any) -> bytes:
     return b"" if body is None else _encoder.encode(body)
 
 
-def head_of(reply: Reply, mode: str, length: int | None) -> Headers:
-    """The answer's headers. ``length`` is the body's, or None for a stream; ``mode`` is the store's."""
-    own = encode_headers(reply.headers)
+def _head_of(reply: Reply, mode: str, content_type: str, length: int | None) -> Headers:
+    own = _encode_headers(reply.headers)
     names = {name for name, _ in own}
     headers = [*_COMMON, *own]
     headers.extend(pair for pair in _DEFAULTS if pair[0] not in names)
     headers.append((b"x-prontuario-mode", mode.encode("ascii")))
     headers.append((b"x-request-id", f"{_PREFIX}{next(_counter):x}".encode("ascii")))
-    if reply.status != NO_CONTENT and b"content-type" not in names and (length != 0 or reply.stream is not None):
-        headers.append((b"content-type", reply.content_type.encode("latin-1")))
+    if length != 0 and b"content-type" not in names:
+        headers.append((b"content-type", content_type.encode("latin-1")))
     if length is not None and reply.status not in {NO_CONTENT, NOT_MODIFIED}:
         headers.append((b"content-length", b"%d" % length))
     return headers
 
 
-def encode_headers(headers: Mapping[str, str]) -> Headers:
-    """Header pairs for ASGI.
-
-    Raises:
-        ValueError: a value would break out of its line (response splitting).
-    """
+def _encode_headers(headers: Mapping[str, str]) -> Headers:
     encoded: Headers = []
     for name, value in headers.items():
         if "\r" in value or "\n" in value or "\0" in value:

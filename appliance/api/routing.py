@@ -31,7 +31,7 @@ class RouteError(Exception):
 class _Node:
     literals: dict[str, _Node] = field(default_factory=dict)
     parameter: _Node | None = None
-    routes: dict[str, Route] = field(default_factory=dict)
+    routes: dict[str, tuple[Route, list[str]]] = field(default_factory=dict)
     websocket: WebSocketRoute | None = None
     folder: StaticFolder | None = None
 
@@ -78,9 +78,9 @@ class RouteTable:
         allowed: set[str] = set()
         for node, values, depth in _walk(self._root, segments, 0, ()):
             if depth == len(segments) and node.routes:
-                route = node.routes.get(wanted)
-                if route is not None:
-                    return Match(route, dict(zip(_names(route.path), values, strict=True)))
+                bound = node.routes.get(wanted)
+                if bound is not None:
+                    return Match(bound[0], dict(zip(bound[1], values, strict=True)))
                 allowed.update(node.routes)
             elif node.folder is not None and wanted == "GET":
                 return Match(node.folder, {}, segments[depth:])
@@ -120,12 +120,15 @@ def split_path(raw_path: bytes) -> tuple[str, ...]:
         raise PATH_MALFORMED() from error
     if not text.startswith("/"):
         raise PATH_MALFORMED()
-    segments = text[1:].rstrip("/").split("/") if len(text) > 1 else []
-    if "%" in text:
-        segments = [unquote(segment) for segment in segments]
-    if len(segments) > MAX_SEGMENTS or any(_CONTROL.search(segment) for segment in segments):
+    segments = tuple(text[1:].rstrip("/").split("/")) if len(text) > 1 else ()
+    if len(segments) > MAX_SEGMENTS:
         raise PATH_MALFORMED()
-    return tuple(segments)
+    if "%" in text:
+        segments = tuple(unquote(segment) for segment in segments)
+        text = "/".join(segments)
+    if _CONTROL.search(text):
+        raise PATH_MALFORMED()
+    return segments
 
 
 def _walk(
@@ -157,8 +160,8 @@ def _place(node: _Node, route: AnyRoute, label: str) -> None:
     if isinstance(route, Route):
         _check_operation(route, label)
         if route.method in node.routes:
-            raise RouteError(f"{label} repeats {_label(node.routes[route.method])}")
-        node.routes[route.method] = route
+            raise RouteError(f"{label} repeats {_label(node.routes[route.method][0])}")
+        node.routes[route.method] = (route, _names(route.path))
     elif isinstance(route, WebSocketRoute):
         if node.websocket is not None:
             raise RouteError(f"{label} repeats {_label(node.websocket)}")

@@ -13,7 +13,6 @@ from appliance.api.errors import as_answer
 from appliance.plugin_api.http import ServerSentEvent
 
 HEARTBEAT_S: Final = 15.0
-EVENT_STREAM: Final = "text/event-stream"
 _HEARTBEAT: Final = b": heartbeat\n\n"
 _RECONNECT: Final = b'event: reconnect\nretry: 1000\ndata: {"retry_after":1}\n\n'
 _REVOKED: Final = b'event: revoked\ndata: {"code":"auth.revoked"}\n\n'
