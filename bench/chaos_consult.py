@@ -1,0 +1,158 @@
+"""kill -9 core at random moments of a consult; count what was acknowledged and what is missing afterwards.
+
+Each round takes the sample consult through the public API while core is killed once, at a moment drawn over the length of
+an undisturbed consult; ``prontuario up`` starts it again and the phone goes on. Afterwards everything that was acknowledged is
+read back: resources, every byte of audio, the signed note. Usage: ``chaos_consult.py --rounds 20 [--seed N]``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from node import ROOT, BenchNode, running_node
+from report import Report, say
+
+sys.path.insert(0, str(ROOT))
+from appliance.daemon.demo.consult import Consult, take_consult
+from appliance.daemon.demo.phone import FHIR, Phone, RefusedError
+
+SAMPLE = ROOT / "appliance" / "daemon" / "sample" / "consult.flac"
+
+
+@dataclass
+class Ledger:
+    """What the node acknowledged, and what of it could not be found again."""
+
+    acknowledged: int = 0
+    missing: list[str] = field(default_factory=list)
+    resources: list[str] = field(default_factory=list)
+
+
+class WitnessPhone(Phone):
+    """A phone that writes down every acknowledgement."""
+
+    def __init__(self, client: Mapping[str, str], ledger: Ledger) -> None:
+        super().__init__(client)
+        self.ledger = ledger
+
+    async def create(self, resource: Mapping[str, Any]) -> dict[str, Any]:
+        """As the phone does, noting the resource."""
+        stored = await super().create(resource)
+        self.ledger.resources.append(f"{stored['resourceType']}/{stored['id']}")
+        self.ledger.acknowledged += 1
+        return stored
+
+    async def send_chunk(self, dictation: str, sequence: int, chunk: bytes) -> None:
+        """As the phone does, counting."""
+        await super().send_chunk(dictation, sequence, chunk)
+        self.ledger.acknowledged += 1
+
+    async def post(self, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
+        """As the phone does, counting everything but FHIR creates (counted above)."""
+        answer = await super().post(path, body, headers)
+        if not path.startswith(FHIR):
+            self.ledger.acknowledged += 1
+        return answer
+
+    async def audio(self, dictation: str) -> bytes:
+        """The recording as the appliance keeps it."""
+        return (await self._call("GET", f"/api/dictations/{dictation}/audio")).content
+
+
+async def check(phone: WitnessPhone, consult: Consult, audio: bytes) -> None:
+    """Read back everything acknowledged; what is missing goes to the ledger."""
+    missing = phone.ledger.missing
+    for resource in phone.ledger.resources:
+        try:
+            await phone.get(f"{FHIR}/{resource}")
+        except RefusedError as error:
+            missing.append(f"{resource}: {error.status}")
+    kept = await phone.audio(consult.dictation)
+    if hashlib.sha256(kept).digest() != hashlib.sha256(audio).digest():
+        missing.append(f"audio of {consult.dictation}: {len(kept)} of {len(audio)} bytes")
+    note = await phone.get(f"/api/notes/{consult.note['id']}")
+    if note["status"] != "signed" or not consult.verification.get("valid"):
+        missing.append(f"signature of {consult.note['id']}")
+
+
+async def one_round(
+    node: BenchNode, client: Mapping[str, str], audio: bytes, kill_after_s: float | None
+) -> tuple[Ledger, float, str]:
+    """One consult, with core killed after ``kill_after_s``; the ledger, its seconds, and where the blow fell."""
+    ledger, stage, struck = Ledger(), "start", "not at all"
+
+    def report(name: str, _sentence: str) -> None:
+        nonlocal stage
+        stage = name
+
+    async def strike() -> None:
+        nonlocal struck
+        if kill_after_s is not None:
+            await asyncio.sleep(kill_after_s)
+            os.kill(node.core_pid, signal.SIGKILL)
+            struck = stage
+
+    phone = WitnessPhone(client, ledger)
+    blow = asyncio.create_task(strike())
+    began = time.monotonic()
+    try:
+        consult = await take_consult(phone, audio, report)
+        seconds = time.monotonic() - began
+        blow.cancel()
+        await check(phone, consult, audio)
+    finally:
+        blow.cancel()
+        await phone.close()
+    return ledger, seconds, struck
+
+
+async def run(rounds: int, seed: int) -> Report:
+    """All rounds on one node."""
+    rng, report = random.Random(seed), Report("chaos-consult")
+    audio = await asyncio.to_thread(SAMPLE.read_bytes)
+    acknowledged, missing, kills, stages = 0, [], 0, set()
+    with running_node("--no-admin") as node:
+        client = node.client("dra.caos")
+        _, calm_s, _ = await one_round(node, client, audio, None)
+        say(f"an undisturbed consult takes {calm_s:.1f} s; seed {seed}")
+        for number in range(1, rounds + 1):
+            moment = rng.uniform(0, calm_s)
+            ledger, seconds, struck = await one_round(node, client, audio, moment)
+            acknowledged += ledger.acknowledged
+            missing += ledger.missing
+            kills += struck != "not at all"
+            stages.add(struck)
+            say(
+                f"round {number}/{rounds}: killed at {moment:5.1f} s ({struck}); done after {seconds:.1f} s; missing {ledger.missing}"
+            )
+    report.row("rounds", rounds, "consults")
+    report.row("kills that struck", kills, "kills")
+    report.row("stages struck", len(stages), "stages")
+    report.row("acknowledged", acknowledged, "writes")
+    report.row("missing", len(missing), "writes", aim=("==", 0))
+    return report
+
+
+def main() -> None:
+    """Parse, run, print the JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    arguments = parser.parse_args()
+    asyncio.run(run(arguments.rounds, arguments.seed)).print()
+
+
+if __name__ == "__main__":
+    assert Path(SAMPLE).exists()
+    main()
