@@ -13,7 +13,7 @@ import hashlib
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, ParamSpec, TypeVar
 
 import msgspec
 
@@ -31,7 +31,9 @@ from appliance.store.sealing import (
 from appliance.telemetry.logs import get_logger
 
 log = get_logger("blobs")
-__all__ = ["BlobRef", "BlobStore", "DataKey"]
+__all__ = ["BlobRef", "BlobStore", "DataKey", "addresses_in", "is_whole"]
+P = ParamSpec("P")
+T = TypeVar("T")
 _HOP_BYTES: Final = 16 * PIECE_BYTES
 """How much is handed to a thread at a time."""
 _HOP_PIECES: Final = 16
@@ -62,17 +64,15 @@ class BlobStore:
         Raises:
             ProntuarioError: ``store.full`` (507), ``store.failed`` (503).
         """
-        incoming = await asyncio.to_thread(_Incoming, self._incoming, key)
+        incoming = await _hop(_Incoming, self._incoming, key)
         try:
             waiting = bytearray()
             async for chunk in chunks:
                 waiting += chunk
                 if len(waiting) >= _HOP_BYTES:
-                    await asyncio.to_thread(incoming.take, bytes(waiting))
+                    await _hop(incoming.take, bytes(waiting))
                     waiting.clear()
-            return await asyncio.to_thread(incoming.keep, bytes(waiting), self._path)
-        except OSError as error:
-            raise durable.as_failure(error) from error
+            return await _hop(incoming.keep, bytes(waiting), self._path)
         finally:
             incoming.drop()
 
@@ -100,20 +100,34 @@ class BlobStore:
         """Erase a blob for good; one that is gone already is fine."""
         await asyncio.to_thread(_unlink, self._path(ref.address))
 
-    def verify(self, address: str) -> bool:
-        """Whether the stored file is whole (its hash is its name). Needs no key. Blocks."""
-        try:
-            with self._path(address).open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest() == address
-        except FileNotFoundError:
-            return False
-
-    def addresses(self) -> Iterator[str]:
-        """Every blob that is here. Blocks."""
-        return (path.name for path in self._folder.glob("[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/*"))
-
     def _path(self, address: str) -> Path:
-        return self._folder / address[:2] / address[2:4] / address
+        return _place(self._folder, address)
+
+
+async def _hop(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run one of the store's own steps on a thread; only its errors are the disk's (the sender's stay what they are)."""
+    try:
+        return await asyncio.to_thread(function, *args, **kwargs)
+    except OSError as error:
+        raise durable.as_failure(error) from error
+
+
+def addresses_in(folder: Path) -> Iterator[str]:
+    """Every blob below ``folder``. Blocks."""
+    return (path.name for path in folder.glob("[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/*"))
+
+
+def is_whole(folder: Path, address: str) -> bool:
+    """Whether the stored file is there and its hash is its name. Needs no key. Blocks."""
+    try:
+        with _place(folder, address).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == address
+    except FileNotFoundError:
+        return False
+
+
+def _place(folder: Path, address: str) -> Path:
+    return folder / address[:2] / address[2:4] / address
 
 
 class _Incoming:

@@ -193,3 +193,13 @@ def read_consistently(query: Callable[[Query], T], connection: Any) -> T:
         seen.end()
         if connection.in_transaction:
             connection.execute("COMMIT")
+
+
+def inspect(path: Path, query: Callable[[Query], T]) -> T:
+    """Run ``query`` on a database file that nobody else has open (a restored copy), read-only. Blocks."""
+    connection = _connect(path.absolute().as_uri() + "?mode=ro&immutable=1")
+    try:
+        _prepare_reader(connection, busy_timeout_s=0)
+        return query(SqlQuery(connection))
+    finally:
+        connection.close()

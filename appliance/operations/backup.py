@@ -1,0 +1,188 @@
+"""Restoring the record from Litestream's spool, and proving that it can be restored."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from appliance.plugin_api.errors import define
+from appliance.plugin_api.storage import Query
+from appliance.store.blobs import addresses_in, is_whole
+from appliance.store.durable import make_folder, sync_folder
+from appliance.store.litestream_config import program
+from appliance.store.sqlite import inspect
+from appliance.telemetry.clock import instant
+from appliance.telemetry.logs import get_logger
+
+log = get_logger("backup")
+DATABASE_NAME: Final = "record.sqlite"
+_RESTORE_LIMIT_S: Final = 6 * 3600.0
+_TRIES: Final = 3
+_RETRY_PAUSE_S: Final = 0.5
+
+TARGET_TAKEN = define(
+    "backup.target_taken",
+    409,
+    pt=("Já existe um prontuário em {path}; nada foi sobrescrito.", "Escolha uma pasta vazia."),
+    en=("There is a record in {path} already; nothing was overwritten.", "Choose an empty folder."),
+)
+NOT_RESTORABLE = define(
+    "backup.not_restorable",
+    500,
+    pt=("A cópia não pôde ser restaurada (código {exit_code}).", "Confira a pasta da cópia e o horário pedido."),
+    en=("The copy could not be restored (exit code {exit_code}).", "Check the copy's folder and the time asked for."),
+)
+DAMAGED = define(
+    "backup.damaged",
+    500,
+    pt=(
+        "A cópia restaurada está danificada ({problems} problemas).",
+        "Restaure um horário anterior e chame o suporte.",
+    ),
+    en=("The restored copy is damaged ({problems} problems).", "Restore an earlier time and call support."),
+)
+
+
+class BlobReport(msgspec.Struct, frozen=True):
+    """What was found in the folder of blobs: whole files, and the addresses of those whose hash is wrong."""
+
+    whole: int
+    damaged: tuple[str, ...]
+
+
+class RestoreReport(msgspec.Struct, frozen=True):
+    """A restore that succeeded. ``rows`` counts each table's rows; ``integrity`` is SQLite's ``integrity_check``."""
+
+    database: str
+    at: str | None
+    size_bytes: int
+    integrity: str
+    tables: int
+    total_rows: int
+    rows: dict[str, int]
+    seconds: float
+    blobs: BlobReport | None = None
+
+
+def restore(
+    spool: Path,
+    to: Path,
+    at: datetime | None = None,
+    *,
+    blobs: Path | None = None,
+    on_stage: Callable[[str], None] = lambda _stage: None,
+) -> RestoreReport:
+    """Restore the record into the folder ``to`` (as ``record.sqlite``), as it was ``at`` a time or as it is now. Blocks.
+
+    The file gets its name only after it has passed every check, so ``to`` never holds half a record. With ``blobs``, every
+    blob there is read and compared with its address. ``on_stage`` is told ``restore``, ``check``, ``count``, ``blobs``.
+
+    Raises:
+        ProntuarioError: ``backup.target_taken`` (409), ``backup.not_restorable``, ``backup.damaged``,
+            ``store.litestream_missing``.
+        ValueError: ``at`` has no time zone.
+    """
+    began = time.monotonic()
+    target = to / DATABASE_NAME
+    if target.exists():
+        raise TARGET_TAKEN(path=str(target))
+    make_folder(to.absolute())
+    with tempfile.TemporaryDirectory(prefix=".restoring-", dir=to) as scratch:
+        draft = Path(scratch) / DATABASE_NAME
+        on_stage("restore")
+        _run_litestream(spool, draft, at)
+        on_stage("check")
+        integrity = inspect(draft, _integrity)
+        on_stage("count")
+        rows = inspect(draft, count_rows)
+        size = draft.stat().st_size
+        if target.exists():
+            raise TARGET_TAKEN(path=str(target))
+        draft.rename(target)
+        sync_folder(to)
+    on_stage("blobs")
+    return RestoreReport(
+        database=str(target),
+        at=None if at is None else instant(at),
+        size_bytes=size,
+        integrity=integrity,
+        tables=len(rows),
+        total_rows=sum(rows.values()),
+        rows=rows,
+        seconds=round(time.monotonic() - began, 3),
+        blobs=None if blobs is None else check_blobs(blobs),
+    )
+
+
+async def verify_latest(spool: Path, scratch: Path, *, blobs: Path | None = None) -> RestoreReport:
+    """Prove that the record can be restored now: into a folder below ``scratch`` that is deleted again.
+
+    Raises:
+        ProntuarioError: see ``restore``.
+    """
+    folder = scratch / f"proof-{time.time_ns()}"
+    try:
+        report = await asyncio.to_thread(restore, spool, folder, blobs=blobs)
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+    log.info("the copy can be restored", count=report.total_rows, bytes=report.size_bytes)
+    return report
+
+
+def check_blobs(folder: Path) -> BlobReport:
+    """Read every blob below ``folder`` and compare it with its address. Needs no key. Blocks."""
+    whole, damaged = 0, []
+    for address in addresses_in(folder):
+        if is_whole(folder, address):
+            whole += 1
+        else:
+            damaged.append(address)
+    return BlobReport(whole=whole, damaged=tuple(sorted(damaged)))
+
+
+def count_rows(query: Query) -> dict[str, int]:
+    """How many rows each table has, by name; shadow tables of indexes are left out."""
+    tables = query.all("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' ORDER BY name")
+    names = [str(row["name"]) for row in tables if not str(row["name"]).startswith(("sqlite_", "_litestream_"))]
+    quoted = {name: '"' + name.replace('"', '""') + '"' for name in names}
+    counts: dict[str, Any] = {}
+    for name in names:
+        row = query.one(f"SELECT count(*) FROM {quoted[name]}")  # noqa: S608  the schema's own names, quoted
+        counts[name] = row[0] if row is not None else 0
+    return counts
+
+
+def _integrity(query: Query) -> str:
+    problems = [str(row[0]) for row in query.all("PRAGMA integrity_check")]
+    dangling = query.all("PRAGMA foreign_key_check")
+    if problems != ["ok"] or dangling:
+        raise DAMAGED(problems=(problems != ["ok"]) * len(problems) + len(dangling))
+    return "ok"
+
+
+def _run_litestream(spool: Path, output: Path, at: datetime | None) -> None:
+    arguments = [str(program()), "restore", "-o", str(output)]
+    if at is not None:
+        if at.tzinfo is None:
+            raise ValueError("a time to restore must say its time zone")
+        arguments += ["-timestamp", instant(at)]
+    arguments.append(spool.absolute().as_uri())
+    for _ in range(_TRIES):  # a live Litestream may compact away a file that the plan had named
+        exit_code = subprocess.run(
+            arguments, stdin=subprocess.DEVNULL, capture_output=True, timeout=_RESTORE_LIMIT_S, check=False
+        ).returncode
+        if exit_code == 0 and output.exists():
+            return
+        output.unlink(missing_ok=True)
+        time.sleep(_RETRY_PAUSE_S)
+    log.error("litestream restore failed", exit_code=exit_code)
+    raise NOT_RESTORABLE(exit_code=exit_code)
