@@ -17,18 +17,10 @@ from appliance.plugin_api.messages import Failed, Loaded, Output, Submit
 from appliance.plugin_api.model_folder import weight_sha256
 from plugins.medgemma_chat.engine_grammar import GrammarFactory, JsonConstraint
 from plugins.medgemma_chat.engine_model import load_language_model
-from plugins.medgemma_chat.engine_prompt import PromptBuilder, PromptError, PromptTooLongError
+from plugins.medgemma_chat.engine_prompt import PromptBuilder
 from plugins.medgemma_chat.engine_sampler import make_row_sampler
-from plugins.medgemma_chat.messages import (
-    BAD_MESSAGES,
-    BAD_SCHEMA,
-    CHAT,
-    CONTEXT_TOO_LONG,
-    INTERNAL,
-    ChatPiece,
-    ChatRequest,
-)
-from plugins.medgemma_chat.schema import SchemaError, check_schema
+from plugins.medgemma_chat.messages import CHAT, INTERNAL, ChatPiece, ChatRequest
+from plugins.medgemma_chat.schema import check_schema
 from plugins.medgemma_chat.text import IncrementalText, LoopGuard, StopFilter
 
 _PREFILL_ROWS: Final = 8
@@ -79,7 +71,6 @@ class ChatEngine:
 
     def __init__(self) -> None:
         self._new: list[_Row] = []
-        self._refused: list[Failed] = []
         self._rows: dict[int, _Row] = {}
         """Rows inside the generator, by its own number for them."""
         self._generator: BatchGenerator | None = None
@@ -106,6 +97,7 @@ class ChatEngine:
         )
 
     def submit(self, request: Submit) -> None:
+        """See ``Engine.submit``; a ``ValueError`` with a ``code`` tells the core what is wrong with the conversation."""
         if request.kind != CHAT:
             raise ValueError("unknown kind of request")
         try:
@@ -114,31 +106,20 @@ class ChatEngine:
             raise ValueError("not a conversation") from error
         if wanted.options.max_tokens < 1:
             raise ValueError("max_tokens is at least 1")
-        try:
-            self._new.append(self._row(request.request_id, wanted))
-        except PromptTooLongError as error:
-            message = f"{error.tokens} of {self._context_tokens}"
-            self._refused.append(Failed(request.request_id, CONTEXT_TOO_LONG, message))
-        except PromptError as error:
-            self._refused.append(Failed(request.request_id, BAD_MESSAGES, str(error)))
-        except SchemaError as error:
-            self._refused.append(Failed(request.request_id, BAD_SCHEMA, str(error)))
+        self._new.append(self._row(request.request_id, wanted))
 
     def busy(self) -> bool:
-        return bool(self._new or self._refused or self._rows)
+        return bool(self._new or self._rows)
 
     def step(self) -> list[Output | Failed]:
-        answers: list[Output | Failed] = list(self._refused)
-        self._refused.clear()
         generator = self._admit()
-        if self._rows:
-            _, responses = generator.next()
-            answers += self._advance(responses)
-        return answers
+        if not self._rows:
+            return []
+        _, responses = generator.next()
+        return self._advance(responses)
 
     def cancel(self, request_id: int) -> None:
         self._new = [row for row in self._new if row.request_id != request_id]
-        self._refused = [failed for failed in self._refused if failed.request_id != request_id]
         self._drop([uid for uid, row in self._rows.items() if row.request_id == request_id])
 
     def stats(self) -> dict[str, float]:

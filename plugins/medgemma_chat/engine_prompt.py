@@ -9,6 +9,7 @@ from jinja2 import TemplateError
 from mlx_lm.tokenizer_utils import TokenizerWrapper
 
 from appliance.plugin_api.capabilities import ChatMessage
+from plugins.medgemma_chat.messages import BAD_MESSAGES, CONTEXT_TOO_LONG
 
 _CHARACTERS_PER_TOKEN: Final = 32
 """No text has so few tokens for its length; beyond it a prompt is refused before anybody tokenises megabytes."""
@@ -17,13 +18,13 @@ _CHARACTERS_PER_TOKEN: Final = 32
 class PromptError(ValueError):
     """The conversation cannot be put into the model's template."""
 
+    code: Final = BAD_MESSAGES
+
 
 class PromptTooLongError(ValueError):
-    """The conversation does not fit the model's context; ``tokens`` is its size as far as it was measured."""
+    """The conversation does not fit the model's context."""
 
-    def __init__(self, tokens: int) -> None:
-        self.tokens = tokens
-        super().__init__(f"about {tokens} tokens")
+    code: Final = CONTEXT_TOO_LONG
 
 
 class PromptBuilder:
@@ -45,7 +46,7 @@ class PromptBuilder:
             raise PromptError("the conversation is empty")
         characters = sum(len(message.content) for message in messages)
         if characters > self._context_tokens * _CHARACTERS_PER_TOKEN:
-            raise PromptTooLongError(characters // _CHARACTERS_PER_TOKEN)
+            raise PromptTooLongError(f"more than {self._context_tokens} tokens")
         turns = [{"role": message.role, "content": self._harmless(message.content)} for message in messages]
         try:
             tokens: list[int] = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True)
@@ -54,7 +55,7 @@ class PromptBuilder:
         if not tokens:
             raise PromptError("the conversation is empty")
         if len(tokens) >= self._context_tokens:
-            raise PromptTooLongError(len(tokens))
+            raise PromptTooLongError(f"{len(tokens)} of {self._context_tokens} tokens")
         return tokens
 
     def _harmless(self, text: str) -> str:

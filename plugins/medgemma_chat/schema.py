@@ -7,13 +7,17 @@ from typing import Any, Final
 
 import msgspec
 
+from plugins.medgemma_chat.messages import BAD_SCHEMA
+
 MAX_SCHEMA_BYTES: Final = 64 << 10
 MAX_DEPTH: Final = 32
 _POINTER_PREFIX: Final = "#"
 
 
 class SchemaError(ValueError):
-    """Why a schema is refused; the text is for people and names no patient data."""
+    """Why a schema is refused; the text is for people and names no patient data. ``code`` crosses the process border."""
+
+    code: Final = BAD_SCHEMA
 
 
 def check_schema(schema: Mapping[str, Any]) -> None:

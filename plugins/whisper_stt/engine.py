@@ -18,7 +18,7 @@ from appliance.plugin_api.messages import Failed, Loaded, Output, Submit
 from appliance.plugin_api.model_folder import weight_sha256
 from plugins.whisper_stt.engine_alignment import word_times
 from plugins.whisper_stt.engine_model import load_whisper, resident_bytes
-from plugins.whisper_stt.messages import TRANSCRIBE, TimedWord, Transcript, Utterance
+from plugins.whisper_stt.messages import INTERNAL, TRANSCRIBE, UNKNOWN_LANGUAGE, TimedWord, Transcript, Utterance
 
 _RATE_HZ: Final = 16_000
 _MEL_FRAMES_PER_POSITION: Final = 2
@@ -35,6 +35,12 @@ _DEMONSTRATION_LANGUAGE: Final = "pt"
 _decoder = msgspec.msgpack.Decoder(Utterance)
 _encoder = msgspec.msgpack.Encoder()
 _Waiting = tuple[int, Utterance]
+
+
+class UnknownLanguageError(ValueError):
+    """No Whisper model knows this language. ``code`` crosses the process border."""
+
+    code: Final = UNKNOWN_LANGUAGE
 
 
 class WhisperEngine:
@@ -69,7 +75,7 @@ class WhisperEngine:
         except msgspec.MsgspecError as error:
             raise ValueError("not an utterance") from error
         if utterance.language not in LANGUAGES:
-            raise ValueError("unknown language")
+            raise UnknownLanguageError("unknown language")
         if not utterance.pcm or len(utterance.pcm) % 2 or len(utterance.pcm) > (self._window_s + 0.1) * _RATE_HZ * 2:
             raise ValueError(f"an utterance has whole samples and lasts up to {self._window_s:g} s")
         if not 0.0 <= utterance.temperature <= 1.0:
@@ -134,7 +140,7 @@ class WhisperEngine:
 
     def _answer(self, request_id: int, utterance: Utterance, result: DecodingResult) -> Output | Failed:
         if math.isnan(result.avg_logprob):
-            return Failed(request_id, "speech.not_a_number", "the model's probabilities are not numbers")
+            return Failed(request_id, INTERNAL, "the model's probabilities are not numbers")
         unsure = result.avg_logprob < _SURE_LOG_PROBABILITY
         if not result.text or (result.no_speech_prob > self._no_speech_threshold and unsure):
             return _output(request_id, Transcript("", 0.0))

@@ -6,6 +6,10 @@ import msgspec
 
 TRANSCRIBE = "transcribe"
 
+# Codes by which the child says why a request failed; the parent turns them into errors for people.
+UNKNOWN_LANGUAGE = "speech.language"
+INTERNAL = "internal"
+
 
 class Utterance(msgspec.Struct, frozen=True, array_like=True):
     """One utterance to transcribe: 16 kHz mono s16le, at most one window long."""

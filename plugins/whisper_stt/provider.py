@@ -14,15 +14,14 @@ from appliance.plugin_api.capabilities import ModelInfo, Segment, TranscriptionO
 from appliance.plugin_api.engine import CallOptions, EngineHandle, EngineStatus
 from appliance.plugin_api.errors import ProntuarioError, define
 from plugins.whisper_stt.gate import Cut, VoiceGate
-from plugins.whisper_stt.messages import TRANSCRIBE, Transcript, Utterance
+from plugins.whisper_stt.messages import TRANSCRIBE, UNKNOWN_LANGUAGE, Transcript, Utterance
 
 LANGUAGE = define(
-    "speech.language",
+    UNKNOWN_LANGUAGE,
     422,
     pt=("O modelo não conhece o idioma {language}.", "Use um código ISO 639-1, como pt."),
     en=("The model does not know the language {language}.", "Use an ISO 639-1 code such as pt."),
 )
-UNKNOWN_LANGUAGE = "speech.language"
 _BLOCK_BYTES = 64 << 10
 """Two seconds: the gate's work on one block stays a few milliseconds on the event loop."""
 
