@@ -82,7 +82,8 @@ CREATE TABLE record_date (
     high INTEGER NOT NULL -- first one outside
 ) STRICT;
 
-CREATE INDEX record_date_value ON record_date (param, low, high, row);
+CREATE INDEX record_date_low ON record_date (param, low, high, row);
+CREATE INDEX record_date_high ON record_date (param, high, low, row);
 CREATE INDEX record_date_row ON record_date (row, param);
 
 CREATE TABLE record_reference (
