@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +14,10 @@ import msgspec
 from appliance.config import Paths
 from appliance.daemon.cli import home_option, read_config
 from appliance.daemon.exits import CommandFailedError, Exit
+from appliance.plugin_api.errors import ProntuarioError
 from appliance.security.policy import ROLES
+
+RESTORE_STAGES = 4
 
 
 @click.group()
@@ -80,20 +84,26 @@ def backup() -> None:
     "--to",
     required=True,
     type=click.Path(path_type=Path, resolve_path=True),
-    help="The new database file; must not exist.",
+    help="The folder for the restored record.sqlite; nothing is overwritten.",
 )
 @click.option(
     "--at", type=click.DateTime(["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]), help="The state at this time (UTC)."
 )
 def restore(home: Path, to: Path, at: datetime | None) -> None:
-    """Restore the record into a new file, check its integrity and count its rows."""
+    """Restore the record into a new file, check its integrity, count its rows and read every blob."""
     from appliance.operations.backup import restore as restore_backup
 
-    moment = at.replace(tzinfo=UTC) if at else None
-    paths = Paths(home)
-    with click.progressbar(length=1, label="Restoring", show_eta=False) as bar:
-        report = asyncio.run(restore_backup(paths.spool, to, moment))
-        bar.update(1)
+    paths, moment = Paths(home), at.replace(tzinfo=UTC) if at else None
+    with click.progressbar(length=RESTORE_STAGES, label="Restoring", show_eta=False, file=sys.stderr) as bar:
+
+        def on_stage(stage: str) -> None:
+            bar.label = f"Restoring: {stage}"
+            bar.update(1)
+
+        try:
+            report = restore_backup(paths.spool, to, moment, blobs=paths.blobs, on_stage=on_stage)
+        except ProntuarioError as error:
+            raise CommandFailedError(f"{error.sentence('en')} {error.next_step('en')}") from error
     click.echo(msgspec.json.format(msgspec.json.encode(report)).decode())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from appliance.engines.frames import FrameError, FrameReader, FrameWriter
 from appliance.engines.shared_block import BlockError
@@ -62,9 +62,9 @@ class Channel(asyncio.Protocol):
     # -- asyncio.Protocol -----------------------------------------------------------------------------------------------
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is ours."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  the loop's own promise for create_unix_connection
-        transport.set_write_buffer_limits(high=_HIGH_WATER_BYTES)
-        self._transport = transport
+        # The loop promises a read-write transport for a socket; uvloop's is no subclass of asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=_HIGH_WATER_BYTES)
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the child."""

@@ -1,0 +1,45 @@
+"""What core does from time to time by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from appliance.plugin_api.errors import ProntuarioError
+from appliance.plugin_api.storage import Store
+from appliance.security.audit_heads import HeadSigner
+from appliance.telemetry.clock import Clock, instant
+from appliance.telemetry.logs import get_logger
+
+log = get_logger("audit")
+HEAD_EVERY_S = 300.0
+
+
+class SignedHeads:
+    """Keeps a signed head of the audit tree every five minutes and at the end: rewriting what lies before it shows."""
+
+    def __init__(self, store: Store, signer: HeadSigner, clock: Clock, every_s: float = HEAD_EVERY_S) -> None:
+        self._store, self._signer, self._clock, self._every_s = store, signer, clock, every_s
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="signed heads")
+
+    async def stop(self) -> None:
+        """Sign a last head."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            await self._keep()
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._every_s)
+            await self._keep()
+
+    async def _keep(self) -> None:
+        try:
+            await self._store.write(lambda tx: self._signer.keep(tx, instant(self._clock.now())))
+        except ProntuarioError as error:
+            log.warning("the audit head could not be kept; the next one will cover it", code=error.kind.code)

@@ -1,0 +1,103 @@
+"""The core process: one loop that owns the record, serves the API and minds the engines."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from appliance.api.server import serve
+from appliance.api.tls import CertificateFiles
+from appliance.config import Config, ConfigError, Paths
+from appliance.daemon.assembly import Core, assemble
+from appliance.daemon.control import ControlSocket
+from appliance.daemon.dashboard import prepare_dashboard_device
+from appliance.daemon.enrolment import OperatorDesk
+from appliance.daemon.exits import CommandFailedError
+from appliance.daemon.lifeline import announce, stop_event
+from appliance.daemon.lock import HomeLock
+from appliance.plugin_api.errors import ProntuarioError
+from appliance.security.steady_time import SteadyTime
+from appliance.telemetry.logs import configure, get_logger
+
+log = get_logger("core")
+
+
+def run_core(home: Path, config: Config, *, ready_fd: int | None, leash_fd: int | None) -> None:
+    """Serve until SIGTERM, SIGINT or EOF on the leash; returns when everything is drained.
+
+    Raises:
+        CommandFailedError: a part can't start; the sentence says which, why, and what to do.
+    """
+    paths = Paths(home)
+    configure(
+        level=config.logging.level,
+        file=paths.logs / "core.jsonl",
+        max_bytes=config.logging.max_file_bytes,
+        keep=config.logging.keep_files,
+    )
+    with HomeLock(paths.run):
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(_serve(paths, config, ready_fd, leash_fd))
+        except ProntuarioError as error:
+            log.error("core could not start", code=error.kind.code)  # noqa: TRY400  expected failures need no traceback
+            raise CommandFailedError(f"{error.sentence('en')} {error.next_step('en')}") from error
+        except OSError as error:
+            raise CommandFailedError(f"{error.strerror or error} (API port {config.api.port})") from error
+
+
+async def _serve(paths: Paths, config: Config, ready_fd: int | None, leash_fd: int | None) -> None:
+    stop = stop_event(leash_fd)
+    async with AsyncExitStack() as stack:
+        core = await assemble(stack, paths, config)
+        await core.start(stack)
+        await prepare_dashboard_device(core.identity, core.database, paths, core.clock.now())
+        url = f"https://{_shown_host(config.api.host)}:{config.api.port}"
+        desk = OperatorDesk(core.database, core.vault, core.authority, SteadyTime(core.clock), url)
+        control = ControlSocket(paths.socket("control"), {"enrol": desk.enrol, "models": lambda _: _models(core)})
+        await control.start()
+        stack.push_async_callback(control.stop)
+
+        def on_ready(port: int) -> None:
+            log.info("core serves", port=port, mode=core.database.mode, phase=config.node.phase)
+            announce(ready_fd, {"api": url, "pid": _pid(paths)})
+
+        files = CertificateFiles(
+            core.authority.server_certificate, core.authority.server_key, core.authority.client_authorities
+        )
+        await serve(core.application, config.api, files, stop, on_ready)
+        log.info("core drains")
+    log.info("core ended")
+
+
+async def _models(core: Core) -> Mapping[str, Any]:
+    rows = [
+        {
+            "id": one.id,
+            "capability": one.capability,
+            "sha256": one.sha256,
+            "demonstration": one.demonstration,
+            "ready": one.ready,
+        }
+        for one in core.host.abilities.models()
+    ]
+    return {"models": rows, "version": version("prontuario")}
+
+
+def _shown_host(host: str) -> str:
+    """The name by which a client on this machine reaches us, as the certificate carries it."""
+    return "localhost" if host in {"127.0.0.1", "0.0.0.0", "::", "::1"} else host  # noqa: S104  compared, not bound
+
+
+def _pid(paths: Paths) -> int:
+    return int(json.loads((paths.run / "core.pid").read_text(encoding="ascii")))
+
+
+__all__ = ["ConfigError", "run_core"]

@@ -1,0 +1,161 @@
+"""Which routes, jobs and checks a node has: the one list that names every module of the API."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.api import admin, identity, openai_compat
+from appliance.api.admin_node import NodeProbe
+from appliance.api.admin_shapes import AdminPageRow, EngineRow, PluginRow
+from appliance.api.admin_sources import AdminSources
+from appliance.api.application import Application, build_application
+from appliance.config import Config, Paths
+from appliance.engines.fleet import EngineFleet
+from appliance.plugin_api.hooks import AdminPage
+from appliance.plugin_api.hooks import Job as PluginJob
+from appliance.plugin_api.http import AnyRoute
+from appliance.plugin_host.host import PluginHost
+from appliance.security.audit_heads import HeadSigner
+from appliance.security.authority import Authority
+from appliance.security.identity import Identity
+from appliance.security.policy import Policy
+from appliance.security.vault import Vault
+from appliance.store.blobs import BlobStore
+from appliance.store.database import Database
+from appliance.store.jobs import Job, JobQueue
+from appliance.telemetry.clock import Clock
+from appliance.telemetry.health import HealthRegistry
+from appliance.telemetry.metrics import Metrics
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Everything that routes and jobs are made of."""
+
+    config: Config
+    paths: Paths
+    clock: Clock
+    metrics: Metrics
+    database: Database
+    blobs: BlobStore
+    vault: Vault
+    authority: Authority
+    identity: Identity
+    policy: Policy
+    signer: HeadSigner
+    fleet: EngineFleet
+    host: PluginHost
+    jobs: JobQueue
+    health: HealthRegistry
+    version: str
+
+
+def register_jobs(parts: Parts) -> None:
+    """Say who runs which kind of durable job."""
+    for job in parts.host.jobs():
+        parts.jobs.register(job.kind, _runner(job))
+
+
+def _runner(job: PluginJob) -> Callable[[Job], Awaitable[None]]:
+    async def run(claimed: Job) -> None:
+        await job.run(claimed.payload)
+
+    return run
+
+
+def build_api(parts: Parts) -> Application:
+    """The whole API as one ASGI application."""
+    config = parts.config
+    return build_application(
+        [*_clinical_routes(parts), *_node_routes(parts)],
+        identity=parts.identity,
+        store=parts.database,
+        metrics=parts.metrics,
+        config=config.api,
+        clock=parts.clock,
+        health=parts.health,
+        plugin_routes=_plugin_routes(parts.host),
+        known_permissions=parts.policy.known,
+        renderers={
+            openai_compat.OPENAI_PREFIX: openai_compat.render_openai_error,
+        },
+        version=parts.version,
+    )
+
+
+def _clinical_routes(parts: Parts) -> list[AnyRoute]:
+    spool = parts.paths.run / "uploads"
+    return [
+        *openai_compat.routes(parts.host.abilities, spool=spool, max_hours=parts.config.dictation.max_hours),
+    ]
+
+
+def _node_routes(parts: Parts) -> list[AnyRoute]:
+    address = f"{parts.config.api.host}:{parts.config.api.port}"
+    return [
+        *identity.routes(parts.identity, parts.authority, parts.database, parts.signer, parts.clock, address=address),
+        *admin.routes(_admin_sources(parts)),
+    ]
+
+
+def _plugin_routes(host: PluginHost) -> Mapping[str, list[AnyRoute]]:
+    routes: dict[str, list[AnyRoute]] = {}
+    for route in host.routes():
+        path = getattr(route, "path", "") or getattr(route, "prefix", "")
+        routes.setdefault(path.removeprefix("/api/plugins/").split("/")[0], []).append(route)
+    return routes
+
+
+def _admin_sources(parts: Parts) -> AdminSources:
+    probe = NodeProbe(
+        parts.config,
+        parts.paths,
+        parts.clock,
+        version=parts.version,
+        mode=lambda: parts.database.mode,
+        requests_total=lambda: _requests_total(parts.metrics),
+    )
+    return AdminSources(
+        store=parts.database,
+        health=parts.health,
+        node=probe,
+        engines=lambda: _engine_rows(parts.fleet),
+        plugins=lambda: _plugin_rows(parts.host),
+        models=parts.host.abilities.models,
+        wake_jobs=parts.jobs.wake,
+    )
+
+
+def _requests_total(metrics: Metrics) -> float:
+    families = metrics.registry.collect()
+    samples = (sample for family in families if family.name == "prontuario_http_requests" for sample in family.samples)
+    return sum(sample.value for sample in samples if sample.name.endswith("_total"))
+
+
+def _engine_rows(fleet: EngineFleet) -> list[EngineRow]:
+    known = set(EngineRow.__struct_fields__)
+    return [
+        EngineRow(**{name: getattr(row, name) for name in row.__struct_fields__ if name in known})
+        for row in fleet.report()
+    ]
+
+
+def _plugin_rows(host: PluginHost) -> list[PluginRow]:
+    return [
+        PluginRow(
+            name=row.name,
+            state=row.state,
+            version=row.version,
+            reason=row.reason,
+            capabilities=row.capabilities,
+            pages=tuple(_page(page) for page in row.pages),
+        )
+        for row in host.report()
+    ]
+
+
+def _page(page: AdminPage) -> AdminPageRow:
+    fields: dict[str, Any] = {"slug": page.slug, "title_pt": page.title_pt, "title_en": page.title_en}
+    return AdminPageRow(**fields, sources=tuple((heading, path) for heading, path in page.sources))
