@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Form, Request, Response
@@ -38,7 +38,7 @@ HEADERS: Final = {
     "Strict-Transport-Security": "max-age=31536000",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # "no-referrer" would blank the Origin of our own forms (Fetch §3.2)
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
@@ -69,7 +69,7 @@ def build(link: CoreLink) -> FastAPI:
     _add_middleware(app, sessions)
     register(sessions)
     ui.add_head_html('<link rel="stylesheet" href="/assets/theme.css">', shared=True)
-    core.sio.eio.cors_allowed_origins = None  # this origin only; NiceGUI's default takes every one
+    core.sio.eio.cors_allowed_origins = _same_origin  # NiceGUI's default takes every one
     ui.run_with(
         app,
         title="Prontuário",
@@ -93,7 +93,7 @@ def _add_door(app: FastAPI, sessions: SessionStore, link: CoreLink) -> None:
         except CoreRefusedError as error:
             why = {UNAUTHENTICATED: "wrong", 422: "wrong", TOO_MANY: "busy"}.get(error.status, "failed")
             return _to(f"/login?why={why}")
-        entries = offered(client.person.permissions)
+        entries = offered(client.permissions)
         if not entries:
             await client.sign_out()
             return _to("/login?why=role")
@@ -128,6 +128,11 @@ def _add_middleware(app: FastAPI, sessions: SessionStore) -> None:
 def _from_here(request: Request) -> bool:
     """Whether a changing request comes from a page of ours (RFC 6454); browsers always say so on POST."""
     return urlsplit(request.headers.get("origin", "")).netloc == request.headers.get("host")
+
+
+def _same_origin(origin: str, environ: dict[str, Any]) -> bool:
+    """For the pages' WebSocket, which browsers open across sites without asking (RFC 6455 §10.2)."""
+    return urlsplit(origin).netloc == environ.get("HTTP_HOST")
 
 
 def _to(path: str) -> RedirectResponse:

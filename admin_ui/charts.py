@@ -36,18 +36,22 @@ class LiveChart:
         self._chart.update()
 
     def _options(self, samples: list[Sample]) -> dict[str, Any]:
+        locale = "en-US" if self._view.language == "en" else "pt-BR"
         colours = DARK if self._view.is_dark else LIGHT
         many = len(self._names) > 1
         rule = {"lineStyle": {"color": colours["line"]}}
-        axis = {"axisLabel": {"color": colours["text"]}, "axisLine": rule}
+        label = {"color": colours["text"]}
+        axis = {"axisLabel": label, "axisLine": rule}
+        spoken = f"value => value == null ? '–' : value.toLocaleString('{locale}', {{maximumFractionDigits: 1}})"
         return {
             "animation": False,
             "color": list(colours["series"]),
             "grid": {"left": 8, "right": 12, "top": 34 if many else 14, "bottom": 4, "containLabel": True},
             "legend": {"show": many, "left": 0, "top": 0, "textStyle": {"color": colours["text"]}},
-            "tooltip": {"trigger": "axis"},
+            "tooltip": {"trigger": "axis", ":valueFormatter": spoken},
             "xAxis": {"type": "time", **axis, "splitLine": {"show": False}},
-            "yAxis": {"type": "value", "min": 0, "minInterval": 1, "splitNumber": 3, **axis, "splitLine": rule},
+            "yAxis": {"type": "value", "min": 0, "minInterval": 1, "splitNumber": 3, "splitLine": rule}
+            | {"axisLabel": {**label, ":formatter": spoken}, "axisLine": rule},
             "series": [self._line(name, position, samples) for position, name in enumerate(self._names)],
         }
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from typing import Any, Final, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import msgspec
 
@@ -14,17 +14,21 @@ from admin_ui.events import read_events
 from admin_ui.link import UNAUTHENTICATED, CoreLink, CoreRefusedError, CoreUnreachableError
 from admin_ui.shapes import (
     AccessRow,
+    AuditReport,
+    DeviceList,
     DeviceRow,
     EnrolmentCode,
     JobList,
     Login,
-    Person,
+    Me,
     Snapshot,
+    UserList,
     UserRow,
 )
 
 T = TypeVar("T")
 RENEW_BEFORE_S: Final = 60.0
+MAX_PEOPLE: Final = 5000
 
 
 class SignedOutError(Exception):
@@ -35,24 +39,25 @@ async def sign_in(link: CoreLink, username: str, password: str, language: str) -
     """Sign a person in. Raises ``CoreRefusedError`` (401 for a wrong name or password), ``CoreUnreachableError``."""
     body = {"username": username, "password": password}
     login = await link.call("POST", "/api/login", Login, language=language, body=body)
-    person = await link.call("GET", "/api/me", Person, token=login.access_token, language=language)
-    return AdminClient(link, login, person, language)
+    me = await link.call("GET", "/api/me", Me, token=login.access_token, language=language)
+    return AdminClient(link, login, me, language)
 
 
 class AdminClient:
     """Everything that the pages ask of core. The tokens live here, in memory, and nowhere else."""
 
-    def __init__(self, link: CoreLink, login: Login, person: Person, language: str) -> None:
+    def __init__(self, link: CoreLink, login: Login, me: Me, language: str) -> None:
         self._link = link
         self._login = login
         self._renew_at = _renewal_time(login)
         self._renewing = asyncio.Lock()
-        self.person = person
+        self.person = me.user
+        self.permissions = me.permissions
         self.language = language
 
     def may(self, permission: str) -> bool:
         """Whether this person's role grants ``permission``."""
-        return permission in self.person.permissions
+        return permission in self.permissions
 
     async def get(self, path: str, shape: type[T]) -> T:
         """Any GET below core. Raises ``SignedOutError`` besides what the link raises."""
@@ -88,30 +93,41 @@ class AdminClient:
         position = "" if before is None else f"&before={before}"
         return await self._call("GET", f"/api/admin/audit?limit={limit}{position}", list[AccessRow])
 
+    async def audit_check(self) -> AuditReport:
+        """Have core read the whole log again and check every hash."""
+        return await self._call("GET", "/api/audit/check", AuditReport)
+
     async def users(self) -> list[UserRow]:
-        """Every user."""
-        return await self._call("GET", "/api/users", list[UserRow])
+        """Every person, by username."""
+        found: list[UserRow] = []
+        after: str | None = ""
+        while after is not None and len(found) < MAX_PEOPLE:
+            page = await self._call("GET", f"/api/users?after={quote(after, safe='')}", UserList)
+            found.extend(page.users)
+            after = page.next
+        return found
 
     async def create_user(self, username: str, display_name: str, role: str, password: str) -> UserRow:
         """Make a person who may sign in at once."""
         body = {"username": username, "display_name": display_name, "role": role, "password": password}
         return await self._call("POST", "/api/users", UserRow, body)
 
+    async def block_user(self, user_id: str, *, blocked: bool) -> UserRow:
+        """Shut a person out at once, or let them in again."""
+        return await self._call("PATCH", f"/api/users/{quote(user_id, safe='')}", UserRow, {"disabled": blocked})
+
     async def devices(self) -> list[DeviceRow]:
-        """Every enrolled device."""
-        return await self._call("GET", "/api/devices", list[DeviceRow])
+        """Enrolled devices, newest first."""
+        return (await self._call("GET", "/api/devices", DeviceList)).devices
 
-    async def revoke_device(self, device_id: str) -> None:
+    async def revoke_device(self, device_id: str) -> DeviceRow:
         """Shut a device out, at once."""
-        await self._call("POST", f"/api/devices/{quote(device_id, safe='')}/revoke", object)
+        return await self._call("DELETE", f"/api/devices/{quote(device_id, safe='')}", DeviceRow)
 
-    async def enrolment_code(self, user_id: str) -> EnrolmentCode:
-        """A one-time code by which this user's phone enrols."""
-        return await self._call("POST", f"/api/users/{quote(user_id, safe='')}/enrolment-codes", EnrolmentCode)
-
-    def invitation(self, code: EnrolmentCode) -> str:
-        """What the QR says to a phone: where core is, and the one-time code."""
-        return "prontuario://enrol?" + urlencode({"api": self._link.api, "code": code.code})
+    async def enrolment_code(self, user_id: str | None) -> EnrolmentCode:
+        """A one-time code by which this person's phone enrols; None is for a device that many share."""
+        whose = "/api/devices" if user_id is None else f"/api/users/{quote(user_id, safe='')}"
+        return await self._call("POST", f"{whose}/enrolment-codes", EnrolmentCode)
 
     async def sign_out(self) -> None:
         """End the session at core; a core that does not answer ends it by itself when the token runs out."""
@@ -143,7 +159,9 @@ class AdminClient:
                 return
             body = {"refresh_token": self._login.refresh_token}
             try:
-                self._login = await self._link.call("POST", "/api/refresh", Login, language=self.language, body=body)
+                self._login = await self._link.call(
+                    "POST", "/api/token/refresh", Login, language=self.language, body=body
+                )
             except CoreRefusedError as error:
                 raise SignedOutError from error
             self._renew_at = _renewal_time(self._login)

@@ -67,13 +67,14 @@ def frame(view: View, path: str, title: str, lead: str = "") -> Iterator[None]:
 
 def _sidebar_and_topbar(view: View, path: str, dark: ui.dark_mode) -> None:
     say = view.say
-    with ui.left_drawer(value=None, bordered=False).classes("sidebar").props("width=248 breakpoint=900") as drawer:
+    with ui.left_drawer(value=True).classes("sidebar").props("width=248 breakpoint=900 show-if-above") as drawer:
+        drawer.props(remove="model-value")  # the browser knows its width; NiceGUI's own question to it may time out
         drawer.props["aria-label"] = say("nav.label")
         with box("nav", "nav", aria_label=say("nav.label")):
-            for entry in offered(view.client.person.permissions):
+            for entry in offered(view.client.permissions):
                 _nav_line(view, entry, path)
     with ui.header(elevated=False).classes("topbar"), box(classes="topbar-row"):
-        _icon_button("menu", say("nav.menu"), drawer.toggle).classes("narrow")
+        _icon_button("menu", say("nav.menu"), lambda: drawer.run_method("toggle")).classes("narrow")
         with box(classes="brand grow"):
             brand, node = Text("strong", say("product")), Text("span", "")
         mode = Text("span", "", "chip wide")

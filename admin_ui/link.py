@@ -47,9 +47,8 @@ class CoreLink:
     """One pool of connections to core, for all persons at the dashboard. It knows no token by itself."""
 
     def __init__(self, api: str, context: ssl.SSLContext | bool) -> None:
-        self.api = api.rstrip("/")
         self._http = httpx.AsyncClient(
-            base_url=self.api, verify=context, timeout=TIMEOUT, limits=LIMITS, trust_env=False
+            base_url=api.rstrip("/"), verify=context, timeout=TIMEOUT, limits=LIMITS, trust_env=False
         )
 
     async def aclose(self) -> None:

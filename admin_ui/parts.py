@@ -79,9 +79,10 @@ class Tile:
             self._value = Text("div", "–", "value")
             self._detail = Text("div", "", "detail")
 
-    def show(self, value: str, detail: str = "") -> None:
-        """Set the figure and its detail."""
+    def show(self, value: str, detail: str = "", tone: str = "") -> None:
+        """Set the figure and its detail; ``tone`` colours the figure."""
         self._value.text = value
+        self._value.classes(add=tone, remove=" ".join({"ok", "warn", "bad"} - {tone}))
         self._detail.text = detail
 
 

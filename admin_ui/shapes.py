@@ -130,6 +130,14 @@ class AccessRow(msgspec.Struct, frozen=True, kw_only=True):
     detail_code: str = ""
 
 
+class AuditReport(msgspec.Struct, frozen=True):
+    """What a check of the whole log found; ``problems`` are sentences, none means intact."""
+
+    ok: bool
+    size: int
+    problems: tuple[str, ...]
+
+
 class Problem(msgspec.Struct, frozen=True):
     """problem+json (RFC 9457) as core writes it."""
 
@@ -148,15 +156,6 @@ class Login(msgspec.Struct, frozen=True):
     refresh_token: str
 
 
-class Person(msgspec.Struct, frozen=True):
-    """Who is signed in."""
-
-    user_id: str
-    username: str
-    role: str
-    permissions: frozenset[str]
-
-
 class UserRow(msgspec.Struct, frozen=True):
     """One person."""
 
@@ -166,6 +165,20 @@ class UserRow(msgspec.Struct, frozen=True):
     role: str
     created_at: str
     disabled_at: str | None = None
+
+
+class Me(msgspec.Struct, frozen=True):
+    """Who is signed in, and what they may do."""
+
+    user: UserRow
+    permissions: frozenset[str]
+
+
+class UserList(msgspec.Struct, frozen=True):
+    """People by username; ``next`` is where the next page begins, None on the last."""
+
+    users: list[UserRow]
+    next: str | None = None
 
 
 class DeviceRow(msgspec.Struct, frozen=True):
@@ -179,8 +192,15 @@ class DeviceRow(msgspec.Struct, frozen=True):
     not_after: str | None = None
 
 
+class DeviceList(msgspec.Struct, frozen=True):
+    """Devices, newest first."""
+
+    devices: list[DeviceRow]
+
+
 class EnrolmentCode(msgspec.Struct, frozen=True):
-    """A one-time code; ``expires_at`` is a FHIR instant."""
+    """A one-time code; ``uri`` is what the QR says, ``expires_at`` is a FHIR instant."""
 
     code: str
+    uri: str
     expires_at: str

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from admin_ui.figures import moment
+from nicegui import ui
+
+from admin_ui.figures import moment, number
 from admin_ui.frame import frame
 from admin_ui.parts import Column, Text, box, button, card, table
 from admin_ui.shapes import AccessRow
@@ -32,7 +34,9 @@ class _Log:
         say, self._rows = self._view.say, rows
         with box("div", "row-between"):
             Text("span", say("audit.shown", count=len(rows)), "muted figure")
-            button(say("audit.refresh"), self._place.load)
+            with box("div", "row"):
+                button(say("audit.check"), self._check)
+                button(say("audit.refresh"), self._place.load)
         if not rows:
             Text("p", say("audit.none"), "empty")
             return
@@ -45,6 +49,23 @@ class _Log:
         older = await self._view.act(self._view.client.audit(self._rows[-1].seq, PAGE))
         if older is not None:
             self._place.show([*self._rows, *older])
+
+    async def _check(self) -> None:
+        report = await self._view.act(self._view.client.audit_check())
+        if report is None:
+            return
+        if report.ok:
+            said = self._view.say("audit.intact", count=number(report.size, self._view.language))
+            ui.notify(said, type="positive", timeout=9000, close_button=True)
+            return
+        with ui.dialog() as dialog, box("section", "card", role="alertdialog"):
+            Text("h2", self._view.say("status.failed"))
+            Text("p", self._view.say("audit.broken"), "notice")
+            for problem in report.problems:
+                Text("p", problem, "mono")
+            with box("div", "dialog-actions"):
+                button(self._view.say("act.close"), dialog.close)
+        dialog.open()
 
     def _columns(self) -> list[Column]:
         say, language = self._view.say, self._view.language

@@ -37,8 +37,8 @@ def dashboard_page(sessions: SessionStore, path: str, build: Callable[[View], No
         view = view_of(sessions, current.get())
         if view is None:
             return RedirectResponse("/login")
-        if not entry.needs & view.client.person.permissions:
-            return RedirectResponse(offered(view.client.person.permissions)[0].path)
+        if not entry.needs & view.client.permissions:
+            return RedirectResponse(offered(view.client.permissions)[0].path)
         await view.feed.first(FIRST_PICTURE_S)
         build(view)
         return None

@@ -14,12 +14,14 @@ from admin_ui.shapes import EnrolmentCode, UserRow
 from admin_ui.view import View
 
 
-async def show_enrolment(view: View, user: UserRow) -> None:
-    """Ask core for a code and show it until it expires or the dialog is closed."""
-    code = await view.act(view.client.enrolment_code(user.id))
+async def show_enrolment(view: View, user: UserRow | None) -> None:
+    """Ask core for a code and show it until the dialog is closed; ``user`` None: a device that many share."""
+    code = await view.act(view.client.enrolment_code(user.id if user else None))
     if code is None:
         return
-    with ui.dialog() as dialog, box("section", "card", aria_label=view.say("enrol.title", user=user.username)):
+    title = view.say("enrol.title", user=user.username) if user else view.say("enrol.title_shared")
+    with ui.dialog() as dialog, box("section", "card", aria_label=title):
+        Text("h2", title)
         _Invitation(view, user, code, dialog)
     await dialog
     dialog.delete()
@@ -28,11 +30,10 @@ async def show_enrolment(view: View, user: UserRow) -> None:
 class _Invitation:
     """What the dialog holds; counts down and offers another code once this one is worthless."""
 
-    def __init__(self, view: View, user: UserRow, code: EnrolmentCode, dialog: ui.dialog) -> None:
+    def __init__(self, view: View, user: UserRow | None, code: EnrolmentCode, dialog: ui.dialog) -> None:
         self._view = view
         self._user = user
         say = view.say
-        Text("h2", say("enrol.title", user=user.username))
         with box("ol", "steps"):
             for step in ("enrol.step1", "enrol.step2", "enrol.step3"):
                 Text("li", say(step))
@@ -45,11 +46,12 @@ class _Invitation:
 
     def _show(self, code: EnrolmentCode) -> None:
         say = self._view.say
+        self._expired = False
         self._expires_at = datetime.fromisoformat(code.expires_at)
         self._place.clear()
         with self._place:
             with box("div", "qr", role="img", aria_label=say("enrol.alt")):
-                ui.html(qr_svg(self._view.client.invitation(code)), sanitize=False)
+                ui.html(qr_svg(code.uri), sanitize=False)
             Text("p", say("enrol.code"), "muted")
             Text("p", code.code, "mono code")
             self._left = Text("p", "", "figure")
@@ -61,13 +63,14 @@ class _Invitation:
         self._again.set_visibility(left <= 0)
         if left > 0:
             self._left.text = self._view.say("enrol.left", time=span(left))
-        else:
+        elif not self._expired:
+            self._expired = True
             self._place.clear()
             with self._place:
-                self._left = Text("p", self._view.say("enrol.expired"), "notice")
+                Text("p", self._view.say("enrol.expired"), "notice").props["role"] = "alert"
 
     async def _renew(self) -> None:
-        code = await self._view.act(self._view.client.enrolment_code(self._user.id))
+        code = await self._view.act(self._view.client.enrolment_code(self._user.id if self._user else None))
         if code is not None:
             self._show(code)
 

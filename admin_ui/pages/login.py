@@ -20,7 +20,7 @@ def register() -> None:
     def login(request: Request) -> Response | None:
         session = current.get()
         if session.client is not None:
-            return RedirectResponse(offered(session.client.person.permissions)[0].path)
+            return RedirectResponse(offered(session.client.permissions)[0].path)
         if request.query_params.get("lang") in ("pt", "en"):
             session.language = request.query_params["lang"]
         _build(session, request.query_params.get("why", ""))

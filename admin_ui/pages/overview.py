@@ -47,7 +47,8 @@ def _tiles(view: View) -> None:
         if latest is None:
             return
         fine = sum(part.status in ("ok", "not_configured") for part in latest.health)
-        state.show(say(_verdict(latest)), say("overview.parts", ok=fine, all=len(latest.health)))
+        word, tone = verdict(latest)
+        state.show(say(word), say("overview.parts", ok=fine, all=len(latest.health)), tone)
         _fill_figures(view, latest, queue, rate)
         node, language = latest.node, view.language
         memory.show(
@@ -78,11 +79,12 @@ def _fill_figures(view: View, latest: Snapshot, queue: Tile, rate: Tile) -> None
     rate.show(per_second, view.say("overview.rate_detail", total=total))
 
 
-def _verdict(latest: Snapshot) -> str:
+def verdict(latest: Snapshot) -> tuple[str, str]:
+    """The worst of all parts in a word, and its colour."""
     states = {part.status for part in latest.health}
     if "failed" in states:
-        return "overview.bad"
-    return "overview.look" if "degraded" in states else "overview.all_well"
+        return "overview.bad", "bad"
+    return ("overview.look", "warn") if "degraded" in states else ("overview.all_well", "ok")
 
 
 def _charts(view: View) -> None:
@@ -91,7 +93,7 @@ def _charts(view: View) -> None:
         queue = LiveChart(view, (say("chart.waiting"), say("chart.running")))
     with card(say("overview.rate")):
         rate = LiveChart(view, (say("chart.rate"),))
-    with card(say("overview.memory")):
+    with card(say("chart.memory")):
         memory = LiveChart(view, (say("chart.memory"),))
 
     def show() -> None:

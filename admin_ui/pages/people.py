@@ -6,9 +6,10 @@ from functools import partial
 
 from admin_ui.figures import moment
 from admin_ui.frame import frame
+from admin_ui.listing import SearchableTable
 from admin_ui.pages.enrolment import show_enrolment
 from admin_ui.pages.new_person import ask_new_person
-from admin_ui.parts import Column, Text, box, button, card, chip, confirmed, table
+from admin_ui.parts import Column, Text, box, button, card, chip, confirmed
 from admin_ui.shapes import DeviceRow, UserRow
 from admin_ui.view import Place, View
 from admin_ui.words import known
@@ -19,10 +20,10 @@ def build(view: View) -> None:
     say, may = view.say, view.client.may
     with frame(view, "/people", say("nav.people"), say("people.lead")):
         if may("user.manage"):
-            with card(say("people.users")):
+            with card():
                 _People(view)
         if may("device.manage"):
-            with card(say("people.devices")):
+            with card():
                 _Devices(view)
 
 
@@ -32,14 +33,16 @@ class _People:
         self._place = Place(view, view.client.users, self._show)
 
     def _show(self, users: list[UserRow]) -> None:
-        say = self._view.say
         with box("div", "row-between"):
-            Text("span", say("people.count", count=len(users)), "muted figure")
-            button(say("people.new"), self._new, "main")
-        if users:
-            table(self._columns(), users, say("people.users"))
-        else:
-            Text("p", say("people.none"), "empty")
+            Text("h2", self._view.say("people.users"))
+            button(self._view.say("people.new"), self._new, "main")
+        SearchableTable(
+            self._view,
+            self._columns(),
+            users,
+            caption=self._view.say("people.users"),
+            words_of=lambda user: f"{user.username} {user.display_name} {known(self._view.say, 'role', user.role)}",
+        )
 
     async def _new(self) -> None:
         if await ask_new_person(self._view):
@@ -47,23 +50,40 @@ class _People:
 
     def _columns(self) -> list[Column]:
         say = self._view.say
-        columns = [
+        return [
             Column(say("people.username"), lambda user: user.username),
             Column(say("people.name"), lambda user: user.display_name),
             Column(say("people.role"), lambda user: known(say, "role", user.role)),
             Column(say("people.since"), lambda user: moment(user.created_at, self._view.language)),
             Column(say("people.state"), self._state),
+            Column(say("jobs.actions"), self._actions, "actions"),
         ]
-        if self._view.client.may("device.manage"):
-            columns.append(Column(say("jobs.actions"), self._actions, "actions"))
-        return columns
 
     def _state(self, user: UserRow) -> None:
         chip(self._view.say, "blocked" if user.disabled_at else "active")
 
     def _actions(self, user: UserRow) -> None:
-        if user.disabled_at is None:
-            button(self._view.say("people.enrol"), partial(show_enrolment, self._view, user))
+        say = self._view.say
+        with box("div", "row"):
+            if user.disabled_at is not None:
+                button(say("people.unblock"), partial(self._unblock, user))
+                return
+            if self._view.client.may("device.manage"):
+                button(say("people.enrol"), partial(show_enrolment, self._view, user))
+            button(say("people.block"), partial(self._block, user), "danger")
+
+    async def _block(self, user: UserRow) -> None:
+        say, client = self._view.say, self._view.client
+        title = say("people.block_title", user=user.username)
+        if await confirmed(title, say("people.block_text"), yes=say("people.block"), no=say("act.cancel")):
+            done = say("people.blocked_done", user=user.username)
+            await self._view.act(client.block_user(user.id, blocked=True), done)
+            await self._place.load()
+
+    async def _unblock(self, user: UserRow) -> None:
+        done = self._view.say("people.unblocked_done", user=user.username)
+        await self._view.act(self._view.client.block_user(user.id, blocked=False), done)
+        await self._place.load()
 
 
 class _Devices:
@@ -78,10 +98,16 @@ class _Devices:
 
     def _show(self, found: tuple[list[DeviceRow], dict[str, str]]) -> None:
         devices, names = found
-        if not devices:
-            Text("p", self._view.say("people.no_devices"), "empty")
-            return
-        table(self._columns(names), devices, self._view.say("people.devices"))
+        with box("div", "row-between"):
+            Text("h2", self._view.say("people.devices"))
+            button(self._view.say("people.enrol_shared"), partial(show_enrolment, self._view, None))
+        SearchableTable(
+            self._view,
+            self._columns(names),
+            devices,
+            caption=self._view.say("people.devices"),
+            words_of=lambda device: f"{device.name} {names.get(device.user_id or '', '')}",
+        )
 
     def _columns(self, names: dict[str, str]) -> list[Column]:
         say, language = self._view.say, self._view.language

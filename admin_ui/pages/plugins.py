@@ -49,11 +49,14 @@ def _cards(view: View, rows: list[PluginRow]) -> None:
                 with box("div", "notice"):
                     Text("strong", say("plugins.why"))
                     Text("p", row.reason)
-            facts([(say("plugins.abilities"), ", ".join(row.capabilities))])
+            if row.capabilities:
+                facts([(say("plugins.abilities"), ", ".join(row.capabilities))])
             _page_links(view, row)
 
 
 def _page_links(view: View, row: PluginRow) -> None:
+    if not row.pages:
+        return
     with box("div", "row"):
         for page in row.pages:
             Text("a", _title(view, page)).props["href"] = f"/plugins/{row.name}/{page.slug}"
@@ -88,27 +91,31 @@ def show_data(view: View, data: Any) -> None:
     """Any JSON as a person reads it: objects as facts, lists of objects as a table, lists of plain values as lines."""
     if isinstance(data, Mapping):
         plain = {key: value for key, value in data.items() if not isinstance(value, Mapping | list)}
-        facts([(str(key), _plain(value)) for key, value in plain.items()])
+        facts([(str(key), _plain(view, value)) for key, value in plain.items()])
         for key in data.keys() - plain.keys():
             Text("h2", str(key))
             show_data(view, data[key])
     elif isinstance(data, list) and data and all(isinstance(row, Mapping) for row in data):
         names = dict.fromkeys(str(name) for row in data for name in row)
-        table(_columns(names), data[:MAX_ROWS], "")
+        table(_columns(view, names), data[:MAX_ROWS], "")
     elif isinstance(data, list) and data:
         for value in data[:MAX_ROWS]:
-            Text("p", _plain(value))
+            Text("p", _plain(view, value))
     else:
-        Text("p", view.say("plugins.empty") if data in (None, [], "") else _plain(data), "empty")
+        Text("p", view.say("plugins.empty") if data in (None, [], "") else _plain(view, data), "empty")
 
 
-def _columns(names: Iterable[str]) -> list[Column]:
-    return [Column(name, partial(_member, name)) for name in names]
+def _columns(view: View, names: Iterable[str]) -> list[Column]:
+    return [Column(name, partial(_member, view, name)) for name in names]
 
 
-def _member(name: str, row: Mapping[str, Any]) -> str:
-    return _plain(row.get(name))
+def _member(view: View, name: str, row: Mapping[str, Any]) -> str:
+    return _plain(view, row.get(name))
 
 
-def _plain(value: Any) -> str:
-    return "–" if value is None else str(value)[:MAX_TEXT]
+def _plain(view: View, value: Any) -> str:
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, bool):
+        return view.say("data.true" if value else "data.false")
+    return str(value)[:MAX_TEXT]

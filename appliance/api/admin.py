@@ -11,19 +11,20 @@ from appliance.api.admin_live import LivePicture, health_rows
 from appliance.api.admin_shapes import (
     AccessRow,
     Done,
-    EngineRow,
     HealthRow,
     JobList,
     ModelRow,
     NodeFacts,
-    PluginRow,
     QueueRow,
     Snapshot,
 )
 from appliance.api.admin_sources import AdminSources
+from appliance.api.identity_query import MAX_INTEGER, whole_number
+from appliance.engines.fleet import EngineReport
 from appliance.plugin_api.errors import INVALID
 from appliance.plugin_api.http import AnyRoute, Handler, Reply, Request, Route
 from appliance.plugin_api.storage import Transaction
+from appliance.plugin_host.host import PluginReport
 from appliance.store import jobs
 from appliance.store.job_records import State
 
@@ -31,7 +32,6 @@ PREFIX = "/api/admin"
 TAG = "admin"
 MAX_ROWS = 500
 DEFAULT_ROWS = 100
-MAX_SEQUENCE = 2**63 - 1
 
 
 def routes(sources: AdminSources) -> list[AnyRoute]:
@@ -68,9 +68,9 @@ def _look_routes(picture: LivePicture) -> list[Route]:
 
     return [
         _get("/node", "node.read", node, "This machine and process", NodeFacts),
-        _get("/engines", "node.read", engines, "Engines, their models and their state", list[EngineRow]),
+        _get("/engines", "node.read", engines, "Engines, their models and their state", list[EngineReport]),
         _get("/queue", "node.read", queue, "Requests waiting and running, per engine", list[QueueRow]),
-        _get("/plugins", "plugin.read", plugins, "Plugins, with the reason of each quarantine", list[PluginRow]),
+        _get("/plugins", "plugin.read", plugins, "Plugins, with the reason of each quarantine", list[PluginReport]),
         _get("/models", "model.read", models, "Models behind every capability", list[ModelRow]),
         _get("/snapshot", "node.read", snapshot, "All of the above that the reader may see, in one call", Snapshot),
         _get("/events", "node.read", events, "A snapshot every two seconds (server-sent events)", Snapshot),
@@ -121,7 +121,7 @@ def _job_routes(sources: AdminSources) -> list[Route]:
 def _audit_route(sources: AdminSources) -> Route:
     async def audit(request: Request) -> Reply:
         limit = whole_number(request, "limit", DEFAULT_ROWS, MAX_ROWS)
-        before = whole_number(request, "before", MAX_SEQUENCE, MAX_SEQUENCE)
+        before = whole_number(request, "before", MAX_INTEGER)
         return Reply(body=await sources.store.read(lambda q: recent_accesses(q, before, limit)))
 
     return _get("/audit", "audit.read", audit, "Recent accesses with people's and devices' names", list[AccessRow])
@@ -134,11 +134,3 @@ def job_state(text: str) -> State:
     except msgspec.ValidationError:
         raise INVALID(field="state", name="state", reason=" | ".join(get_args(State))) from None
     return state
-
-
-def whole_number(request: Request, name: str, default: int, highest: int) -> int:
-    """A query parameter from 1 to ``highest``. Raises ``invalid`` naming it."""
-    text = request.query.get(name, str(default))
-    if len(text) > len(str(highest)) or not text.isdecimal() or not 1 <= int(text) <= highest:
-        raise INVALID(field=name, name=name, reason=f"1…{highest}")
-    return int(text)

@@ -14,6 +14,9 @@ import psutil
 from appliance.api.admin_shapes import NodeFacts
 from appliance.config.model import Config, Paths
 from appliance.telemetry.clock import Clock, instant
+from appliance.telemetry.metrics import Metrics
+
+REQUESTS_METRIC = "prontuario_http_requests_total"
 
 
 class Sizes(msgspec.Struct, frozen=True):
@@ -97,3 +100,9 @@ def _file_size(file: Path) -> int:
         return file.stat().st_size
     except FileNotFoundError:
         return 0
+
+
+def requests_answered(metrics: Metrics) -> float:
+    """HTTP requests answered since the start, of every route and status: the ``requests_total`` of ``NodeProbe``."""
+    chosen = metrics.registry.restricted_registry([REQUESTS_METRIC])
+    return sum(sample.value for family in chosen.collect() for sample in family.samples)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from appliance.engines.fleet import EngineReport
+from appliance.plugin_host.host import PluginReport
 from appliance.store.job_records import JobRow
 
 
@@ -30,44 +32,6 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
     memory_total_bytes: int
     requests_total: float
     """HTTP requests answered since the start; a rate is the difference of two over that of ``uptime_s``."""
-
-
-class EngineRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One engine child: its state, its model, its queue."""
-
-    name: str
-    status: str
-    plugin: str = ""
-    model_id: str = ""
-    model_sha256: str = ""
-    demonstration: bool = False
-    waiting: int = 0
-    running: int = 0
-    restarts: int = 0
-    footprint_bytes: int = 0
-    resident_bytes: int = 0
-    reason: str = ""
-    """Why it is not ready: a stable code, when there is one."""
-
-
-class AdminPageRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A plugin's page as data; ``sources`` are (heading, GET path) pairs."""
-
-    slug: str
-    title_pt: str
-    title_en: str
-    sources: tuple[tuple[str, str], ...] = ()
-
-
-class PluginRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One plugin: ``state`` is ``active``, ``disabled`` or ``quarantined``; a quarantined one says why."""
-
-    name: str
-    state: str
-    version: str = ""
-    reason: str = ""
-    capabilities: tuple[str, ...] = ()
-    pages: tuple[AdminPageRow, ...] = ()
 
 
 class QueueRow(msgspec.Struct, frozen=True):
@@ -126,8 +90,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     node: NodeFacts
     health: list[HealthRow]
-    engines: list[EngineRow]
-    plugins: list[PluginRow] | None = None
+    engines: list[EngineReport]
+    plugins: list[PluginReport] | None = None
     models: list[ModelRow] | None = None
     job_counts: dict[str, int] | None = None
 

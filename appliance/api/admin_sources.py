@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from appliance.api.admin_shapes import EngineRow, NodeFacts, PluginRow
+from appliance.api.admin_shapes import NodeFacts
+from appliance.engines.fleet import EngineReport
 from appliance.plugin_api.capabilities import ModelInfo
 from appliance.plugin_api.storage import Store
+from appliance.plugin_host.host import PluginReport
 from appliance.telemetry.health import HealthRegistry
 
 
@@ -25,8 +27,11 @@ class AdminSources:
     store: Store
     health: HealthRegistry
     node: NodeReport
-    engines: Callable[[], Sequence[EngineRow]]
-    plugins: Callable[[], Sequence[PluginRow]]
+    engines: Callable[[], Sequence[EngineReport]]
+    """``EngineFleet.report``."""
+    plugins: Callable[[], Sequence[PluginReport]]
+    """``PluginHost.report``."""
     models: Callable[[], Sequence[ModelInfo]]
+    """``Abilities.models``."""
     wake_jobs: Callable[[], None]
     """Called once a requeue is durable, so that the worker need not wait for its next look."""
