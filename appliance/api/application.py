@@ -17,6 +17,7 @@ from appliance.api.openapi import documentation_routes
 from appliance.api.quart_host import MATCH, QuartHost
 from appliance.api.replies import Answer
 from appliance.api.routing import METHODS, RouteTable
+from appliance.api.streams import HEARTBEAT_S
 from appliance.config.model import Api
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.http import PUBLIC, AnyRoute, Route, WebSocketRoute
@@ -32,13 +33,13 @@ KNOWN_METHODS: Final = {name: name for name in (*METHODS, "HEAD", "OPTIONS")}
 class Application:
     """Made by ``build_application``; served by ``appliance.api.server.serve``."""
 
-    def __init__(self, table: RouteTable, door: Door, config: Api, meters: Meters) -> None:
+    def __init__(self, table: RouteTable, door: Door, config: Api, meters: Meters, *, recheck_s: float) -> None:
         self.draining = asyncio.Event()
         self.routes: Sequence[AnyRoute] = tuple(table.routes)
         self._table = table
         self._door = door
         self._meters = meters
-        self._host = QuartHost(door, config, self.draining)
+        self._host = QuartHost(door, config, self.draining, recheck_s=recheck_s)
 
     @property
     def asgi(self) -> ASGIFramework:
@@ -99,12 +100,14 @@ def build_application(
     renderers: Mapping[str, ErrorRenderer] | None = None,
     title: str = "Prontuário",
     version: str = "0.1.0",
+    recheck_s: float = HEARTBEAT_S,
 ) -> Application:
     """The API of one node.
 
     ``plugin_routes`` are by plugin name and must lie below ``/api/plugins/<name>/``; ``known_permissions`` is
     ``Policy.known`` with the plugins' own; ``renderers`` map a path prefix (``/fhir/``, ``/v1/``) to the shape in which its
-    clients expect errors. Health, metrics and documentation routes are added here.
+    clients expect errors. Health, metrics and documentation routes are added here. Every ``recheck_s`` a stream shows that it is
+    alive and its listener's session is checked again.
 
     Raises:
         RouteError: a route without a known permission, without a summary, repeated, or outside its plugin's prefix.
@@ -116,7 +119,7 @@ def build_application(
     table = RouteTable(own, known_permissions=known_permissions, plugin_routes=plugin_routes)
     pages = ErrorPages(renderers or {})
     door = Door(identity=identity, store=store, clock=clock, pages=pages, meters=meters)
-    return Application(table, door, config, meters)
+    return Application(table, door, config, meters, recheck_s=recheck_s)
 
 
 class _Uncounted:

@@ -131,6 +131,7 @@ class Connection(TCPServer):
                 await self.protocol.initiate()
                 self._set_idle(True)
                 await self._read_data()
+                group.stop_helpers()
         except* OSError:
             pass
         except* Exception as group_error:  # noqa: BLE001  the API boundary: a client that breaks a library breaks only itself

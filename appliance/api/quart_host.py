@@ -30,7 +30,7 @@ from appliance.plugin_api.http import Route, StaticFolder, WebSocketRoute
 MATCH: Final = "match"
 """Key of ``scope["state"]``: the route that the table found."""
 WEBSOCKET_QUEUE: Final = 1
-WEBSOCKET_FAREWELL_S: Final = 5.0
+WEBSOCKET_FAREWELL_S: Final = 2.0
 METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -94,7 +94,8 @@ class _WebSocketConnection(ASGIWebsocketConnection):
 class QuartHost:
     """The Quart application and its two views."""
 
-    def __init__(self, door: Door, config: Api, draining: asyncio.Event) -> None:
+    def __init__(self, door: Door, config: Api, draining: asyncio.Event, *, recheck_s: float) -> None:
+        self._recheck_s = recheck_s
         self._door = door
         self._config = config
         self._draining = draining
@@ -154,6 +155,7 @@ class QuartHost:
             items,
             draining=self._draining,
             may_continue=lambda: self._door.still_admitted(visit, token),
+            heartbeat_s=self._recheck_s,
             language=visit.language,
             route=visit.route.path,
         )
@@ -172,6 +174,7 @@ class QuartHost:
             send=peer.send,
             close=peer.close,
             may_continue=lambda: self._door.still_admitted(session, token),
+            recheck_s=self._recheck_s,
         )
         refused = await self._open(session, token)
         if refused is not None:

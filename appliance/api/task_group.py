@@ -53,7 +53,20 @@ class _Inbox:
 
 
 class BoundedTaskGroup(TaskGroup):
-    """Hypercorn's task group with our queue."""
+    """Hypercorn's task group with our queue. Its helpers (HTTP/2 sending, WebSocket pings) end with the connection."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._helpers: list[asyncio.Task[None]] = []
+
+    def spawn(self, func: Callable[..., Any], *args: Any) -> None:
+        """Hypercorn's pinger would sleep on for its whole interval after the connection is gone, and hold it open."""
+        self._helpers.append(self._task_group.create_task(func(*args)))
+
+    def stop_helpers(self) -> None:
+        """The connection is over: nobody is left to ping or to send to."""
+        for helper in self._helpers:
+            helper.cancel()
 
     async def spawn_app(
         self,

@@ -19,15 +19,13 @@ GOING_AWAY: Final = 1012
 REVOKED: Final = 4401
 ERROR_BASE: Final = 4000
 """Private close codes are 4000 plus the HTTP status that the error would have had."""
-RECHECK_S: Final = 15.0
-
 _GONE: Final = object()
 
 
 class Session(Visit):
     """Implements ``plugin_api.http.WebSocketSession`` over callables that the host provides."""
 
-    __slots__ = ("_checked", "_close", "_inbox", "_may_continue", "_send", "closed", "draining")
+    __slots__ = ("_checked", "_close", "_inbox", "_may_continue", "_recheck_s", "_send", "closed", "draining")
 
     def __init__(
         self,
@@ -39,12 +37,14 @@ class Session(Visit):
         send: Callable[[str | bytes], Awaitable[None]],
         close: Callable[[int, str], Awaitable[None]],
         may_continue: Callable[[], Awaitable[bool]],
+        recheck_s: float,
     ) -> None:
         super().__init__(scope, route, parameters)
         self._inbox = inbox
         self._send = send
         self._close = close
         self._may_continue = may_continue
+        self._recheck_s = recheck_s
         self._checked = asyncio.get_running_loop().time()
         self.draining = False
         self.closed = False
@@ -57,7 +57,7 @@ class Session(Visit):
         """The next message; None once the client is gone, the session is revoked or the node drains."""
         while not (self.draining or self.closed):
             try:
-                async with asyncio.timeout(RECHECK_S):
+                async with asyncio.timeout(self._recheck_s):
                     message = await self._inbox.get()
             except TimeoutError:
                 message = None
@@ -92,7 +92,7 @@ class Session(Visit):
 
     async def _still_admitted(self) -> bool:
         now = asyncio.get_running_loop().time()
-        if now - self._checked < RECHECK_S:
+        if now - self._checked < self._recheck_s:
             return True
         self._checked = now
         if await self._may_continue():
