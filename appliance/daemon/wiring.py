@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from appliance.api import admin, identity, openai_compat
 from appliance.api.admin_node import NodeProbe
-from appliance.api.admin_shapes import AdminPageRow, EngineRow, PluginRow
 from appliance.api.admin_sources import AdminSources
 from appliance.api.application import Application, build_application
 from appliance.config import Config, Paths
 from appliance.engines.fleet import EngineFleet
-from appliance.plugin_api.hooks import AdminPage
 from appliance.plugin_api.hooks import Job as PluginJob
 from appliance.plugin_api.http import AnyRoute
 from appliance.plugin_host.host import PluginHost
@@ -121,8 +118,8 @@ def _admin_sources(parts: Parts) -> AdminSources:
         store=parts.database,
         health=parts.health,
         node=probe,
-        engines=lambda: _engine_rows(parts.fleet),
-        plugins=lambda: _plugin_rows(parts.host),
+        engines=parts.fleet.report,
+        plugins=parts.host.report,
         models=parts.host.abilities.models,
         wake_jobs=parts.jobs.wake,
     )
@@ -132,30 +129,3 @@ def _requests_total(metrics: Metrics) -> float:
     families = metrics.registry.collect()
     samples = (sample for family in families if family.name == "prontuario_http_requests" for sample in family.samples)
     return sum(sample.value for sample in samples if sample.name.endswith("_total"))
-
-
-def _engine_rows(fleet: EngineFleet) -> list[EngineRow]:
-    known = set(EngineRow.__struct_fields__)
-    return [
-        EngineRow(**{name: getattr(row, name) for name in row.__struct_fields__ if name in known})
-        for row in fleet.report()
-    ]
-
-
-def _plugin_rows(host: PluginHost) -> list[PluginRow]:
-    return [
-        PluginRow(
-            name=row.name,
-            state=row.state,
-            version=row.version,
-            reason=row.reason,
-            capabilities=row.capabilities,
-            pages=tuple(_page(page) for page in row.pages),
-        )
-        for row in host.report()
-    ]
-
-
-def _page(page: AdminPage) -> AdminPageRow:
-    fields: dict[str, Any] = {"slug": page.slug, "title_pt": page.title_pt, "title_en": page.title_en}
-    return AdminPageRow(**fields, sources=tuple((heading, path) for heading, path in page.sources))
