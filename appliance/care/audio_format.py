@@ -20,23 +20,24 @@ _OGG_LAST_PAGE = 4
 
 @dataclass(frozen=True, slots=True)
 class AudioFormat:
-    """A container: its name, ffmpeg's demuxer for it, and whether libsndfile may be able to read it."""
+    """A container: its name, media type, ffmpeg's demuxer for it, and whether libsndfile may be able to read it."""
 
     name: str
+    media_type: str
     demuxer: str
     libsndfile: bool
 
 
-WAV = AudioFormat("wav", "wav", libsndfile=True)
-FLAC = AudioFormat("flac", "flac", libsndfile=True)
-MP3 = AudioFormat("mp3", "mp3", libsndfile=True)
-OGG = AudioFormat("ogg", "ogg", libsndfile=True)
-AIFF = AudioFormat("aiff", "aiff", libsndfile=True)
-CAF = AudioFormat("caf", "caf", libsndfile=True)
-MP4 = AudioFormat("mp4", "mov", libsndfile=False)
-AAC = AudioFormat("aac", "aac", libsndfile=False)
-MATROSKA = AudioFormat("webm", "matroska", libsndfile=False)
-AMR = AudioFormat("amr", "amr", libsndfile=False)
+WAV = AudioFormat("wav", "audio/wav", "wav", libsndfile=True)
+FLAC = AudioFormat("flac", "audio/flac", "flac", libsndfile=True)
+MP3 = AudioFormat("mp3", "audio/mpeg", "mp3", libsndfile=True)
+OGG = AudioFormat("ogg", "audio/ogg", "ogg", libsndfile=True)
+AIFF = AudioFormat("aiff", "audio/aiff", "aiff", libsndfile=True)
+CAF = AudioFormat("caf", "audio/x-caf", "caf", libsndfile=True)
+MP4 = AudioFormat("mp4", "audio/mp4", "mov", libsndfile=False)
+AAC = AudioFormat("aac", "audio/aac", "aac", libsndfile=False)
+MATROSKA = AudioFormat("webm", "audio/webm", "matroska", libsndfile=False)
+AMR = AudioFormat("amr", "audio/amr", "amr", libsndfile=False)
 
 
 @dataclass(frozen=True, slots=True)

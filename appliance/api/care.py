@@ -1,0 +1,18 @@
+"""The clinical workflow over HTTP: ``routes`` for dictations, their live streams, and notes."""
+
+from __future__ import annotations
+
+from appliance.api.care_dictations import DictationRoutes
+from appliance.api.care_notes import NoteRoutes
+from appliance.api.care_stream import StreamRoutes
+from appliance.care.service import Consults
+from appliance.plugin_api.http import AnyRoute
+
+
+def routes(consults: Consults) -> list[AnyRoute]:
+    """Every route of the clinical workflow, over one node's consults."""
+    return [
+        *DictationRoutes(consults).routes(),
+        *StreamRoutes(consults).routes(),
+        *NoteRoutes(consults).routes(),
+    ]
