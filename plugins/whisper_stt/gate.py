@@ -29,8 +29,10 @@ _SHARE_OF_LOUD: Final = 0.35
 """but never ask for more than this share of the loud frames: in a loud room speech stands out by less,"""
 _PLAIN_RMS: Final = 0.006
 """which applies only above a soft voice's level;"""
-_LEAST_RMS: Final = 0.001
-"""nothing below -60 dB of full scale is speech."""
+_LEAST_RMS: Final = 0.0005
+"""nothing below -66 dB of full scale is speech."""
+_DIGITAL_SILENCE_RMS: Final = 5e-5
+"""Below -86 dB no microphone was open: such frames tell nothing of the room."""
 _PAD_FRAMES: Final = 5
 """0.1 s of sound is kept around an utterance: soft beginnings and ends."""
 _CUT_FROM: Final = 0.5
@@ -85,7 +87,8 @@ class VoiceGate:
         level = float(np.sqrt(np.mean((frame.astype(np.float32) / 32768) ** 2)))
         self._frames.append(frame)
         self._levels.append(level)
-        self._background.append(level)
+        if level > _DIGITAL_SILENCE_RMS:
+            self._background.append(level)
         if len(self._background) > _BACKGROUND_FRAMES:
             del self._background[: len(self._background) - _BACKGROUND_FRAMES]
 
