@@ -122,6 +122,8 @@ class _Conversation:
 
     async def run(self) -> None:
         try:
+            dictation = await self._consults.store.read(lambda q: dictations.get(q, self._id))
+            self._session.about(patient=f"Patient/{dictation.patient_id}", resource=f"Dictation/{dictation.id}")
             with self._consults.broker.subscribe(self._id) as subscription:
                 await self._session.send(
                     await self._routes.served(Event("state", {}), self._id, self._session.language)

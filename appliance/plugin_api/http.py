@@ -137,6 +137,10 @@ class WebSocketSession(Protocol):
     @property
     def language(self) -> str: ...
 
+    def about(self, *, patient: str | None = None, resource: str | None = None) -> None:
+        """Say whose data this session touches; see ``Request.about``."""
+        ...
+
     async def receive(self) -> str | bytes | None:
         """The next message; None once the client is gone or the node drains."""
         ...
