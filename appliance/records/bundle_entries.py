@@ -37,10 +37,24 @@ def checked_entries(bundle: dict[str, Any], kind: str) -> list[Entry]:
     if kind == "transaction":
         validate(bundle)
     if bundle.get("resourceType") != "Bundle" or bundle.get("type") != kind:
-        raise single("Bundle.type", "value", f"Expected a Bundle of type {kind}.")
+        raise single(
+            "Bundle.type",
+            "value",
+            (
+                f"Esperava-se um Bundle do tipo {kind}.",
+                f"Expected a Bundle of type {kind}.",
+            ),
+        )
     raw = bundle.get("entry", [])
     if len(raw) > MAX_ENTRIES:
-        raise single("Bundle.entry", "too-costly", f"At most {MAX_ENTRIES} entries.")
+        raise single(
+            "Bundle.entry",
+            "too-costly",
+            (
+                f"No máximo {MAX_ENTRIES} entradas.",
+                f"At most {MAX_ENTRIES} entries.",
+            ),
+        )
     entries = [_entry(one, index) for index, one in enumerate(raw)]
     _refuse_repeats(entries)
     return entries
@@ -50,7 +64,11 @@ def _entry(raw: dict[str, Any], index: int) -> Entry:
     where = f"Bundle.entry[{index}]"
     request = raw.get("request")
     if not isinstance(request, dict) or not isinstance(request.get("url"), str):
-        raise single(f"{where}.request", "required", "Every entry needs a request with a url.")
+        raise single(
+            f"{where}.request",
+            "required",
+            ("Cada entrada precisa de request com url.", "Every entry needs a request with a url."),
+        )
     method, resource = request.get("method"), raw.get("resource")
     if method not in _METHODS:
         raise NOT_SUPPORTED(field=f"{where}.request.method", what="request.method")
@@ -60,11 +78,26 @@ def _entry(raw: dict[str, Any], index: int) -> Entry:
     kind, _, resource_id = url.partition("/")
     writes = method in {"POST", "PUT"}
     if writes != isinstance(resource, dict):
-        raise single(f"{where}.resource", "required" if writes else "structure", "Only POST and PUT carry a resource.")
+        raise single(
+            f"{where}.resource",
+            "required" if writes else "structure",
+            ("Só POST e PUT levam um recurso.", "Only POST and PUT carry a resource."),
+        )
     if bool(resource_id) == (method == "POST") or "/" in resource_id:
-        raise single(f"{where}.request.url", "value", "A POST names a type, any other request a type and an id.")
+        raise single(
+            f"{where}.request.url",
+            "value",
+            (
+                "Um POST indica um tipo; os demais, um tipo e um id.",
+                "A POST names a type, any other request a type and an id.",
+            ),
+        )
     if isinstance(resource, dict) and resource.get("resourceType") != kind:
-        raise single(f"{where}.request.url", "value", "The address and the resource's type differ.")
+        raise single(
+            f"{where}.request.url",
+            "value",
+            ("O endereço e o tipo do recurso diferem.", "The address and the resource's type differ."),
+        )
     if writes and kind in tables.NOT_WRITABLE:
         raise NOT_SUPPORTED(field=f"{where}.request.url", what=f"{method} {kind}")
     full_url, if_match, if_none_exist = raw.get("fullUrl", ""), request.get("ifMatch"), request.get("ifNoneExist")
@@ -78,5 +111,9 @@ def _refuse_repeats(entries: list[Entry]) -> None:
         own = {f"{entry.type}/{entry.id}"} if entry.id and entry.method != "GET" else set()
         own |= {entry.full_url} if entry.full_url and entry.resource is not None else set()
         if own & addresses:
-            raise single(f"Bundle.entry[{entry.index}]", "duplicate", "Two entries concern the same resource.")
+            raise single(
+                f"Bundle.entry[{entry.index}]",
+                "duplicate",
+                ("Duas entradas tratam do mesmo recurso.", "Two entries concern the same resource."),
+            )
         addresses |= own

@@ -128,7 +128,16 @@ class _Work:
                 conditional[text] = target
             elif text.startswith("urn:") or _is_condition(text):
                 where = path_of(f"Bundle.entry[{index}].resource", location)
-                issues.append(Issue(where, "not-found", "The reference leads to nothing in this Bundle or record."))
+                issues.append(
+                    Issue(
+                        where,
+                        "not-found",
+                        (
+                            "A referência não leva a nada neste Bundle nem no prontuário.",
+                            "The reference leads to nothing in this Bundle or record.",
+                        ),
+                    )
+                )
         if issues:
             raise invalid(issues)
         known = self._addresses | conditional

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 import msgspec
@@ -14,12 +13,16 @@ _FIRST: Final = ("resourceType", "id", "meta")
 
 def _number(text: str) -> float | Decimal:
     number = float(text)
-    return number if repr(number) == text else Decimal(text)
+    if repr(number) == text:
+        return number
+    try:
+        return Decimal(text)
+    except InvalidOperation as error:
+        raise ValueError("a number out of range") from error
 
 
 _decoder: Final = msgspec.json.Decoder(float_hook=_number)
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
-_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 def decode(text: bytes | str) -> Any:

@@ -54,7 +54,13 @@ def require_targets(q: Query, resource: dict[str, Any]) -> None:
         target = local_target(text)
         if target.count("/") == 1 and not exists(q, kind, target.partition("/")[2]):
             where = path_of(resource["resourceType"], location)
-            issues.append(Issue(where, "not-found", "The referenced resource does not exist here."))
+            issues.append(
+                Issue(
+                    where,
+                    "not-found",
+                    ("O recurso referenciado não existe aqui.", "The referenced resource does not exist here."),
+                )
+            )
     if issues:
         raise invalid(issues)
 

@@ -76,7 +76,11 @@ def create(
     validate(resource)
     new_id = resource_id or str(uuid.uuid4())
     if not _ID.fullmatch(new_id):
-        raise single(f"{resource['resourceType']}.id", "value", "An id has 1 to 64 letters, digits, '-' or '.'.")
+        raise single(
+            f"{resource['resourceType']}.id",
+            "value",
+            ("Um id tem de 1 a 64 letras, dígitos, '-' ou '.'.", "An id has 1 to 64 letters, digits, '-' or '.'."),
+        )
     if _head(tx, resource["resourceType"], new_id) is not None:
         raise ALREADY_EXISTS(type=resource["resourceType"])
     return _write(tx, stamped(resource, new_id, 1, now), None, author)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from appliance.records import tables
 from appliance.records.dates import is_calendar_date
-from appliance.records.issues import Issue, path_of
+from appliance.records.issues import Issue, Sentence, path_of
 from appliance.records.tables import Child, TypeEntry
 
 Location = tuple[str | int, ...]
@@ -32,14 +32,20 @@ class _Walk:
 
     def element(self, value: dict[str, Any], entry: TypeEntry, location: Location) -> Iterator[Issue]:
         if not value:
-            yield self._issue(location, "structure", "An element must have a value or children.")
+            yield self._issue(
+                location,
+                "structure",
+                ("Um elemento precisa de valor ou de filhos.", "An element must have a value or children."),
+            )
         yield from self._groups(value, entry, location)
         children = entry.children
         for name, child_value in value.items():
             child = children.get(name)
             if isinstance(child_value, list):
                 if not child_value:
-                    yield self._issue((*location, name), "structure", "An array must not be empty.")
+                    yield self._issue(
+                        (*location, name), "structure", ("Uma lista não pode ser vazia.", "An array must not be empty.")
+                    )
                 if child is not None:
                     for index, item in enumerate(child_value):
                         yield from self._child(item, child, (*location, name, index))
@@ -50,11 +56,17 @@ class _Walk:
         for names in entry.required:
             if not any(name in value or f"_{name}" in value for name in names):
                 shown = names[0] if len(names) == 1 else _choice_name(names)
-                yield self._issue((*location, shown), "required", "This element is required.")
+                yield self._issue(
+                    (*location, shown), "required", ("Este elemento é obrigatório.", "This element is required.")
+                )
         for names in entry.choices:
             given = [name for name in names if name in value or f"_{name}" in value]
             if len(given) > 1:
-                yield self._issue((*location, given[1]), "structure", "Only one type of this element may be given.")
+                yield self._issue(
+                    (*location, given[1]),
+                    "structure",
+                    ("Só um tipo deste elemento pode ser informado.", "Only one type of this element may be given."),
+                )
 
     def _child(self, value: Any, child: Child, location: Location) -> Iterator[Issue]:
         if child.of is not None:
@@ -64,9 +76,18 @@ class _Walk:
                 yield from self.element(value, self._types[child.of], location)
         elif child.date is not None:
             if isinstance(value, str) and not is_calendar_date(value):
-                yield self._issue(location, "value", "This date is not in the calendar.")
+                yield self._issue(
+                    location, "value", ("Esta data não existe no calendário.", "This date is not in the calendar.")
+                )
         elif child.codes is not None and value not in self._codes[child.codes]:
-            yield self._issue(location, "code-invalid", f"The code is not in {child.codes}.")
+            yield self._issue(
+                location,
+                "code-invalid",
+                (
+                    f"O código não está em {child.codes}.",
+                    f"The code is not in {child.codes}.",
+                ),
+            )
 
     def _target(self, value: dict[str, Any], targets: tuple[str, ...], location: Location) -> Iterator[Issue]:
         reference = value.get("reference")
@@ -74,9 +95,16 @@ class _Walk:
             return
         named = reference_type(reference)
         if named is not None and named not in targets:
-            yield self._issue((*location, "reference"), "value", f"The target must be one of: {', '.join(targets)}.")
+            yield self._issue(
+                (*location, "reference"),
+                "value",
+                (
+                    f"O alvo deve ser um destes: {', '.join(targets)}.",
+                    f"The target must be one of: {', '.join(targets)}.",
+                ),
+            )
 
-    def _issue(self, location: Location, code: str, text: str) -> Issue:
+    def _issue(self, location: Location, code: str, text: Sentence) -> Issue:
         return Issue(path_of(self._root, location), code, text)
 
 

@@ -83,6 +83,11 @@ def served_types() -> tuple[str, ...]:
     return tuple(sorted(search_parameters()))
 
 
+def client_types() -> tuple[str, ...]:
+    """The types that clients may read and write."""
+    return tuple(name for name in served_types() if name not in NOT_WRITABLE)
+
+
 def require_served(resource_type: str) -> None:
     """Raises ``fhir.type_unknown`` (404) for any other type."""
     if resource_type not in search_parameters():

@@ -21,12 +21,15 @@ MAX_DEPTH: Final = 40
 """Deepest nesting that is looked at: real resources stay below 20, and recursion must not be a client's to choose."""
 
 _SENTENCES: Final = {
-    "AdditionalProperties": ("structure", "An unknown element was given."),
-    "Required": ("required", "A required element is missing."),
-    "Enum": ("code-invalid", "The code is not one of those allowed here."),
-    "Constant": ("value", "The value is not the one required here."),
-    "Pattern": ("value", "The value does not have the form that its type requires."),
-    "Type": ("structure", "The value has the wrong JSON type."),
+    "AdditionalProperties": ("structure", ("Há um elemento desconhecido.", "An unknown element was given.")),
+    "Required": ("required", ("Falta um elemento obrigatório.", "A required element is missing.")),
+    "Enum": ("code-invalid", ("O código não é um dos permitidos aqui.", "The code is not one of those allowed here.")),
+    "Constant": ("value", ("O valor não é o exigido aqui.", "The value is not the one required here.")),
+    "Pattern": (
+        "value",
+        ("O valor não tem a forma que o tipo exige.", "The value does not have the form that its type requires."),
+    ),
+    "Type": ("structure", ("O valor tem o tipo JSON errado.", "The value has the wrong JSON type.")),
 }
 
 
@@ -37,11 +40,22 @@ def validate(resource: Any) -> None:
         ProntuarioError: ``fhir.invalid`` (422) with ``details["issues"]``; ``fhir.type_unknown`` (404).
     """
     if not isinstance(resource, dict) or not isinstance(resource.get("resourceType"), str):
-        raise single("Resource.resourceType", "required", "The body must be an object with a resourceType.")
+        raise single(
+            "Resource.resourceType",
+            "required",
+            ("O corpo deve ser um objeto com resourceType.", "The body must be an object with a resourceType."),
+        )
     resource_type = resource["resourceType"]
     tables.require_served(resource_type)
     if too_deep(resource):
-        raise single(resource_type, "too-long", f"The resource is nested deeper than {MAX_DEPTH} levels.")
+        raise single(
+            resource_type,
+            "too-long",
+            (
+                f"O recurso tem mais de {MAX_DEPTH} níveis.",
+                f"The resource is nested deeper than {MAX_DEPTH} levels.",
+            ),
+        )
     issues = list(islice(_issues(resource, resource_type, ()), MAX_ISSUES))
     if issues:
         raise invalid(issues)
@@ -65,7 +79,11 @@ def too_deep(value: Any) -> bool:
 def _issues(resource: dict[str, Any], root: str, location: Location) -> Iterator[Issue]:
     resource_type = resource["resourceType"]
     if resource_type not in tables.search_parameters():
-        yield Issue(path_of(root, location), "not-supported", "This resource type is not served here.")
+        yield Issue(
+            path_of(root, location),
+            "not-supported",
+            ("Este tipo de recurso não é atendido aqui.", "This resource type is not served here."),
+        )
         return
     validator = _validator(resource_type)
     if validator.is_valid(resource):
@@ -83,7 +101,9 @@ def _inner_issues(resource: dict[str, Any], root: str, location: Location) -> It
             yield from _issues(inner, root, (*location, "contained", index))
             if "contained" in inner:
                 yield Issue(
-                    path_of(root, (*location, "contained", index)), "structure", "Contained resources do not nest."
+                    path_of(root, (*location, "contained", index)),
+                    "structure",
+                    ("Recursos contidos não se aninham.", "Contained resources do not nest."),
                 )
     entries = resource.get("entry") if resource["resourceType"] == "Bundle" else None
     for index, entry in enumerate(entries if isinstance(entries, list) else []):
@@ -103,5 +123,7 @@ def _validator(resource_type: str) -> jsonschema_rs.Draft6Validator:
 
 
 def _schema_issue(error: jsonschema_rs.ValidationError, root: str, location: Location) -> Issue:
-    code, text = _SENTENCES.get(type(error.kind).__name__, ("invalid", "The value is not allowed here."))
+    code, text = _SENTENCES.get(
+        type(error.kind).__name__, ("invalid", ("O valor não é permitido aqui.", "The value is not allowed here."))
+    )
     return Issue(path_of(root, (*location, *error.instance_path)), code, text)
