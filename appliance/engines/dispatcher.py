@@ -20,6 +20,8 @@ from appliance.plugin_api.messages import Cancel, Failed, Output, Submit, ToEngi
 
 _ATTEMPTS: Final = 2
 _RETRY_AFTER_DEATH_S: Final = 2.0
+_TRIAL_S: Final = 3.0
+"""A suspect that has run this long without an output lets the next one in; a slow one must not hold up all others."""
 _SHORTEST_RETRY_S: Final = 1.0
 _LONGEST_RETRY_S: Final = 60.0
 
@@ -140,6 +142,7 @@ class Dispatcher:
     def _next(self) -> PendingRequest | None:
         if self._suspects and self._trial is None:
             self._trial = self._suspects.popleft()
+            asyncio.get_running_loop().call_later(_TRIAL_S, self._trial_survived, self._trial)
             return self._trial
         while (request := self._queue.pop()) is not None:
             if not request.suspect:
@@ -200,6 +203,11 @@ class Dispatcher:
         self._settle_trial(request)
         self._finish(request, kind(engine=self._spec.name, reason=failed.code), "failed" if internal else "rejected")
         self.pump()
+
+    def _trial_survived(self, request: PendingRequest) -> None:
+        if request is self._trial:
+            self._trial = None
+            self.pump()
 
     def _settle_trial(self, request: PendingRequest) -> None:
         if request is self._trial:
