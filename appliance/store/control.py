@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,15 +40,15 @@ class ControlClient:
             finished = False
             try:
                 status, answer = await self._exchange(request)
+                decoded: dict[str, Any] = msgspec.json.decode(answer, type=dict[str, Any])
                 finished = True
             except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError) as error:
-                raise ControlError("the connection broke in the middle of an answer") from error
+                raise ControlError("the answer is broken") from error
             finally:
                 if not finished:  # also after a cancellation: the late answer must not meet the next question
                     await self.close()
-        if status != 200:  # noqa: PLR2004  RFC 9110 §15.3.1
+        if status != HTTPStatus.OK:
             raise ControlError(f"status {status}")
-        decoded: dict[str, Any] = msgspec.json.decode(answer, type=dict[str, Any])
         return decoded
 
     async def close(self) -> None:
@@ -54,7 +56,9 @@ class ControlClient:
         if self._streams is not None:
             _, writer = self._streams
             self._streams = None
-            writer.close()
+            writer.transport.abort()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
     async def _exchange(self, request: bytes) -> tuple[int, bytes]:
         if self._streams is None:

@@ -7,6 +7,7 @@ import contextlib
 import os
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -23,21 +24,35 @@ log = get_logger("litestream")
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 10.0
 _STEADY_S: Final = 60.0
-_PING_EVERY_S: Final = 5.0
-_PING_LIMIT_S: Final = 5.0
 _MISSED_PINGS: Final = 3
-_START_LIMIT_S: Final = 20.0
 _START_POLL_S: Final = 0.02
 _ANXIOUS_S: Final = 5.0
 _MAX_LOG_BYTES: Final = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long Litestream may stay silent, in seconds: at its start, and later between and within pings."""
+
+    start_s: float = 20.0
+    between_pings_s: float = 5.0
+    ping_s: float = 5.0
 
 
 class Litestream:
     """Keeps ``spool`` equal to ``database``. Give ``barrier`` to ``Database.open``, then ``start``; stop it last."""
 
     def __init__(
-        self, database: Path, spool: Path, run: Path, *, log_file: Path | None = None, metrics: Metrics | None = None
+        self,
+        database: Path,
+        spool: Path,
+        run: Path,
+        *,
+        log_file: Path | None = None,
+        metrics: Metrics | None = None,
+        patience: Patience = Patience(),
     ) -> None:
+        self._patience = patience
         self._database = database.absolute()
         self._spool = spool.absolute()
         self._run = run.absolute()
@@ -74,11 +89,11 @@ class Litestream:
         self._lock = await ProcessLock.take(self._database.with_name(f"{self._database.name}.litestream-lock"))
         self._supervisor = asyncio.create_task(self._supervise(binary, self._lock), name="litestream")
         try:
-            async with asyncio.timeout(_START_LIMIT_S):
+            async with asyncio.timeout(self._patience.start_s):
                 await self._first_answer()
         except TimeoutError:
             await self.stop()
-            raise errors.FAILED(retry_after=_PING_EVERY_S) from None
+            raise errors.FAILED(retry_after=self._patience.between_pings_s) from None
 
     async def stop(self) -> None:
         """Let it sync what is left and end; safe to call twice."""
@@ -166,7 +181,7 @@ class Litestream:
         missed = 0
         while missed < _MISSED_PINGS:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), _PING_EVERY_S)
+                await asyncio.wait_for(self._stopping.wait(), self._patience.between_pings_s)
             if self._stopping.is_set():
                 self._loosen()
                 return
@@ -182,7 +197,7 @@ class Litestream:
 
     async def _answers(self) -> bool:
         try:
-            async with asyncio.timeout(_PING_LIMIT_S):
+            async with asyncio.timeout(self._patience.ping_s):
                 await self._pings.call("GET", "/info")
         except (OSError, TimeoutError):
             return False

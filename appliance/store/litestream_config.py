@@ -19,16 +19,16 @@ KEEP_HOURS: Final = 7 * 24
 """How far back ``restore --at`` reaches."""
 
 
-def program() -> Path:
-    """The ``litestream`` that was installed beside this Python, else the one on PATH.
+def program(prefix: str = sys.prefix, search: str | None = None) -> Path:
+    """The ``litestream`` installed beside this Python (``prefix``), else the one on PATH (or in ``search``).
 
     Raises:
         ProntuarioError: ``store.litestream_missing``.
     """
-    beside = Path(sys.prefix) / "bin" / "litestream"
+    beside = Path(prefix) / "bin" / "litestream"
     if beside.is_file() and os.access(beside, os.X_OK):
         return beside
-    found = shutil.which("litestream")
+    found = shutil.which("litestream", path=search)
     if found is None:
         raise errors.LITESTREAM_MISSING()
     return Path(found)

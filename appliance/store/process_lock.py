@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from appliance.store import errors
 
 _PATIENCE_S: Final = 3.0
@@ -92,9 +94,6 @@ def _signal(pid: int, number: int) -> None:
 
 def _alive(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    except PermissionError:
-        return True
-    return True

@@ -24,16 +24,16 @@ class HeldBarrier:
 
 
 class BrokenBarrier:
-    """Fails the first ``failures`` times."""
+    """Fails the next ``failures`` times."""
 
     mode = "degraded"
     checkpoints = False
 
     def __init__(self, error: Exception, failures: int) -> None:
         self._error = error
-        self._failures = failures
+        self.failures = failures
 
     async def confirm(self) -> None:
-        if self._failures > 0:
-            self._failures -= 1
+        if self.failures > 0:
+            self.failures -= 1
             raise self._error

@@ -11,12 +11,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from appliance.config.model import Store as StoreConfig
 from appliance.plugin_api.storage import Query, Transaction
 from appliance.store.barrier import DurabilityBarrier
 from appliance.store.database import Database
+from appliance.telemetry.metrics import Metrics
 
 Opener = Callable[..., Awaitable[Database]]
 
@@ -27,10 +29,15 @@ async def open_database(tmp_path: Path) -> AsyncIterator[Opener]:
     async with AsyncExitStack() as stack:
 
         async def opener(
-            path: Path | None = None, *, barrier: DurabilityBarrier | None = None, **settings: float
+            path: Path | None = None,
+            *,
+            barrier: DurabilityBarrier | None = None,
+            metrics: Metrics | None = None,
+            **settings: float,
         ) -> Database:
             config = StoreConfig(litestream=False, **settings)  # type: ignore[arg-type]
-            database = await Database.open(path or tmp_path / "data" / "record.sqlite", config, barrier=barrier)
+            path = path or tmp_path / "data" / "record.sqlite"
+            database = await Database.open(path, config, barrier=barrier, metrics=metrics)
             await stack.enter_async_context(database)
             await database._writer_thread.run(
                 lambda connection: connection.execute(
@@ -102,3 +109,11 @@ def fill(file: Path) -> None:
     with file.open("wb", buffering=0) as open_file, contextlib.suppress(OSError):
         while True:
             open_file.write(b"\0" * 4096)
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended. (A zombie has: only its foreign parent has not asked yet.)"""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

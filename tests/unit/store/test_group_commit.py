@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from pysqlite3 import dbapi2
 
-from appliance.config.model import Store as StoreConfig
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.storage import Transaction
 from appliance.store import errors
@@ -61,18 +60,12 @@ async def test_one_failure_does_not_hurt_its_neighbours(database: Database) -> N
     assert await database.read(things) == ["a", "c", "d"]
 
 
-async def test_waiting_writes_share_a_commit_up_to_the_limit(tmp_path: Path, open_database: Opener) -> None:
-    database = await open_database(group_limit=4)
-    sizes: list[int] = []
-    counted = database._writer._meters.committed
-
-    class Counting:
-        committed = staticmethod(lambda changes, seconds: (sizes.append(changes), counted(changes, seconds)))
-        confirmed = staticmethod(database._writer._meters.confirmed)
-
-    database._writer._meters = Counting()  # type: ignore[assignment]
+async def test_waiting_writes_share_a_commit_up_to_the_limit(open_database: Opener) -> None:
+    metrics = Metrics()
+    database = await open_database(group_limit=4, metrics=metrics)
     await committed_together(database, *(add(f"{i:02}") for i in range(10)))
-    assert sizes == [1, 4, 4, 2]
+    assert metrics.registry.get_sample_value("prontuario_store_writes_total") == 11
+    assert metrics.registry.get_sample_value("prontuario_store_commit_seconds_count") == 4  # of 1, 4, 4 and 2
     assert len(await database.read(things)) == 10
 
 
@@ -268,11 +261,9 @@ async def test_an_input_output_error_is_told_and_survived(database: Database) ->
     assert await database.read(things) == ["after", "before"]
 
 
-async def test_unconfirmed_writes_are_counted(tmp_path: Path) -> None:
+async def test_unconfirmed_writes_are_counted(open_database: Opener) -> None:
     metrics = Metrics()
-    barrier = BrokenBarrier(OSError(), failures=1)
-    config = StoreConfig(litestream=False)
-    async with await Database.open(tmp_path / "u.sqlite", config, barrier=barrier, metrics=metrics) as database:
-        with pytest.raises(ProntuarioError):
-            await database.write(lambda tx: tx.one("SELECT 1"))
+    database = await open_database(barrier=BrokenBarrier(OSError(), failures=1), metrics=metrics)
+    with pytest.raises(ProntuarioError):
+        await database.write(lambda tx: tx.one("SELECT 1"))
     assert metrics.registry.get_sample_value("prontuario_store_unconfirmed_total") == 1

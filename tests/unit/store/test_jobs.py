@@ -362,7 +362,8 @@ async def test_claims_of_a_dead_process_are_taken_back_at_start(database: Databa
 
 
 async def test_a_claim_that_was_never_confirmed_is_set_free_again(open_database: Opener) -> None:
-    database = await open_database(barrier=BrokenBarrier(OSError(), failures=0))
+    barrier = BrokenBarrier(OSError(), failures=0)
+    database = await open_database(barrier=barrier)
     queue = JobQueue(database, SystemClock())
     seen: list[int] = []
 
@@ -372,7 +373,7 @@ async def test_a_claim_that_was_never_confirmed_is_set_free_again(open_database:
     queue.register("k", handler)
     await make(database)
     await queue.start()  # claims only after this, in its own task
-    database._writer._barrier = BrokenBarrier(OSError(), failures=1)
+    barrier.failures = 1
     try:
         await until_counts(database, lambda c: c["done"] == 1)
     finally:
@@ -381,11 +382,12 @@ async def test_a_claim_that_was_never_confirmed_is_set_free_again(open_database:
 
 
 async def test_the_outcome_is_written_down_even_when_the_store_stumbles(open_database: Opener) -> None:
-    database = await open_database()
+    barrier = BrokenBarrier(OSError(), failures=0)
+    database = await open_database(barrier=barrier)
     queue = JobQueue(database, SystemClock())
 
     async def handler(_job: Job) -> None:
-        database._writer._barrier = BrokenBarrier(OSError(), failures=1)
+        barrier.failures = 1
 
     queue.register("k", handler)
     async with running(queue):
