@@ -9,6 +9,7 @@ from importlib.metadata import version
 import psutil
 
 from appliance.api.application import Application
+from appliance.care.service import Consults
 from appliance.config import Config, Paths
 from appliance.daemon.background import SignedHeads
 from appliance.daemon.wiring import Parts, build_api, register_jobs
@@ -49,6 +50,7 @@ class Core:
     host: PluginHost
     jobs: JobQueue
     health: HealthRegistry
+    consults: Consults
     application: Application
     heads: SignedHeads
 
@@ -58,6 +60,7 @@ class Core:
         stack.push_async_callback(self.host.stop)
         await self.jobs.start()
         stack.push_async_callback(self.jobs.stop)
+        await self.consults.start()
         self.heads.start()
         stack.push_async_callback(self.heads.stop)
 
@@ -87,8 +90,13 @@ async def assemble(stack: AsyncExitStack, paths: Paths, config: Config) -> Core:
         health.add(check)
     if litestream is not None:
         health.add(HealthCheck("litestream", litestream.health))
+    blobs = BlobStore(paths.blobs)
+    consults = Consults(
+        store=database, blobs=blobs, vault=vault, abilities=host.abilities, jobs=jobs, clock=clock,
+        limits=config.dictation, spool=paths.run / "spool",
+    )  # fmt: skip
     parts = Parts(
-        config=config, paths=paths, clock=clock, metrics=metrics, database=database, blobs=BlobStore(paths.blobs), vault=vault,
+        config=config, paths=paths, clock=clock, metrics=metrics, database=database, blobs=blobs, vault=vault, consults=consults,
         authority=authority, identity=identity, policy=policy, signer=signer, fleet=fleet, host=host, jobs=jobs, health=health,
         version=version("prontuario"),
     )  # fmt: skip
@@ -96,7 +104,7 @@ async def assemble(stack: AsyncExitStack, paths: Paths, config: Config) -> Core:
     application = build_api(parts)
     return Core(
         config=config, paths=paths, clock=clock, database=database, vault=vault, authority=authority, identity=identity,
-        host=host, jobs=jobs, health=health, application=application, heads=SignedHeads(database, signer, clock),
+        host=host, jobs=jobs, health=health, consults=consults, application=application, heads=SignedHeads(database, signer, clock),
     )  # fmt: skip
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 import click
 
 from appliance.daemon.cli import home_option, port_option, read_config
@@ -12,9 +15,16 @@ from appliance.daemon.ports import with_ports
 @home_option
 @port_option
 @click.option("--stop-after", is_flag=True, help="Stop the node once the note is signed, instead of serving on.")
-def demo(home: object, port_base: int | None, stop_after: bool) -> None:
+@click.option("--no-admin", is_flag=True, help="Without the dashboard.")
+def demo(home: Path, port_base: int | None, stop_after: bool, no_admin: bool) -> None:
     """Start a node, load a synthetic patient, take the sample consult through the API to a signed note, serve on."""
-    raise NotImplementedError((home, port_base, stop_after, home_option, read_config, with_ports))
+    from appliance.daemon.demo.show import show
+    from appliance.daemon.initialise import initialise_for_development
+    from appliance.daemon.up import Up
+
+    asyncio.run(initialise_for_development(home))
+    config = with_ports(read_config(home), port_base)
+    asyncio.run(show(Up(home, config, dashboard=not no_admin), stop_after=stop_after))
 
 
 COMMANDS: list[click.Command] = [demo]

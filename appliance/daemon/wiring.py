@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from appliance.api import admin, identity, openai_compat
+from appliance.api import admin, care, fhir, identity, openai_compat
 from appliance.api.admin_node import NodeProbe
 from appliance.api.admin_sources import AdminSources
 from appliance.api.application import Application, build_application
+from appliance.care.service import Consults
 from appliance.config import Config, Paths
 from appliance.engines.fleet import EngineFleet
 from appliance.plugin_api.hooks import Job as PluginJob
@@ -45,6 +46,7 @@ class Parts:
     fleet: EngineFleet
     host: PluginHost
     jobs: JobQueue
+    consults: Consults
     health: HealthRegistry
     version: str
 
@@ -76,6 +78,7 @@ def build_api(parts: Parts) -> Application:
         plugin_routes=_plugin_routes(parts.host),
         known_permissions=parts.policy.known,
         renderers={
+            "/fhir/": fhir.render_error,
             openai_compat.OPENAI_PREFIX: openai_compat.render_openai_error,
         },
         version=parts.version,
@@ -83,9 +86,12 @@ def build_api(parts: Parts) -> Application:
 
 
 def _clinical_routes(parts: Parts) -> list[AnyRoute]:
-    spool = parts.paths.run / "uploads"
     return [
-        *openai_compat.routes(parts.host.abilities, spool=spool, max_hours=parts.config.dictation.max_hours),
+        *fhir.routes(parts.database, clock=parts.clock),
+        *care.routes(parts.consults),
+        *openai_compat.routes(
+            parts.host.abilities, spool=parts.paths.run / "uploads", max_hours=parts.config.dictation.max_hours
+        ),
     ]
 
 

@@ -18,7 +18,7 @@ from appliance.daemon.demo.phone import Phone, RefusedError, chunks
 
 Report = Callable[[str, str], None]
 """(stage, sentence): called as the consult goes on."""
-BUSY_STATES: Final = frozenset({"open", "complete", "transcribing", "transcribed", "drafting"})
+ENDED: Final = frozenset({"drafted", "no_speech", "failed"})
 RECONNECT_PAUSE_S: Final = 0.3
 
 
@@ -96,7 +96,7 @@ async def _dictate(
             await pace()
         await phone.send_chunk(consult.dictation, sequence, piece)
         report("chunk", f"{sequence + 1}/{len(pieces)}")
-    whole = {"chunks": len(pieces), "sha256": hashlib.sha256(audio).hexdigest()}
+    whole = {"total_chunks": len(pieces), "sha256": hashlib.sha256(audio).hexdigest()}
     for _ in range(len(pieces)):
         try:
             await phone.post(f"/api/dictations/{consult.dictation}/complete", whole)
@@ -112,33 +112,33 @@ async def _dictate(
 
 async def _follow(phone: Phone, dictation: str, report: Report) -> None:
     """Wait for the draft; the stream tells progress, the state decides."""
-    while True:
-        state = await phone.get(f"/api/dictations/{dictation}")
-        if state["state"] not in BUSY_STATES:
-            break
+    while (state := await phone.get(f"/api/dictations/{dictation}"))["state"] not in ENDED:
         try:
             async for event, data in phone.events(dictation):
-                report("progress", f"{event} {_short(data)}")
-                if data.get("state") and data["state"] not in BUSY_STATES:
-                    break
+                report("progress", _told(event, data))
         except httpx.HTTPError:
             await asyncio.sleep(RECONNECT_PAUSE_S)
-    if state["state"] not in {"drafted", "signed"}:
-        raise ConsultFailedError(f"dictation {dictation} is {state['state']}: {state.get('reason')}")
+    if state["state"] != "drafted":
+        problem = state.get("problem") or {}
+        raise ConsultFailedError(
+            f"dictation {dictation} is {state['state']}: {problem.get('detail')} {problem.get('next_step')}"
+        )
 
 
 async def _sign(phone: Phone, consult: Consult, pace: Callable[[], Awaitable[None]] | None) -> None:
-    note = consult.note
+    path = f"/api/notes/{consult.note['id']}"
     if pace:
         await pace()
-    note = await phone.post(f"/api/notes/{note['id']}/review", {"version": note["version"]})
+    # What the guard could not find in the speech stays marked; here a person lets it stand, by name.
+    seen = {"If-Match": f'"{consult.note["version"]}"'}
+    await phone.post(f"{path}/review", {"accept": consult.note["unresolved"]}, seen)
     if pace:
         await pace()
-    consult.note = await phone.post(f"/api/notes/{note['id']}/sign", {"version": note["version"]})
-    consult.verification = await phone.get(f"/api/notes/{note['id']}/verification")
+    consult.note = await phone.post(f"{path}/sign", {})
+    consult.verification = await phone.get(f"{path}/verification")
 
 
-def _short(data: Mapping[str, Any]) -> str:
-    return " ".join(
-        f"{key}={value}" for key, value in data.items() if isinstance(value, str | int | float) and key != "text"
-    )
+def _told(event: str, data: Mapping[str, Any]) -> str:
+    if event == "segment":
+        return f"heard segment {data.get('number')}"
+    return f"{event} {data.get('state', '')}".strip()
