@@ -23,18 +23,14 @@ def canonical(value: Any) -> bytes:
     A ``Decimal`` counts as the double nearest to it, as RFC 8785 §3.2.2.3 demands of every number.
 
     Raises:
-        ValueError: no JSON value: NaN, an infinity, an integer beyond 2^53, a lone surrogate, nesting beyond 100.
+        ValueError: no JSON value: NaN, an infinity, an integer that no double holds, a lone surrogate, nesting beyond 100.
     """
     pieces: list[str] = []
     try:
-        _write(_plain(value), pieces, 0)
+        _write(value, pieces, 0)
         return "".join(pieces).encode()
     except UnicodeEncodeError as error:
         raise ValueError("a string holds a lone surrogate") from error
-
-
-def _plain(value: Any) -> Any:
-    return msgspec.to_builtins(value, builtin_types=(Decimal,)) if not isinstance(value, dict | list) else value
 
 
 def _write(value: Any, out: list[str], depth: int) -> None:
@@ -56,7 +52,7 @@ def _write(value: Any, out: list[str], depth: int) -> None:
             _write(item, out, depth + 1)
         out.append("]")
     elif isinstance(value, msgspec.Struct):
-        _write(msgspec.to_builtins(value, builtin_types=(Decimal,)), out, depth)
+        _write(msgspec.to_builtins(value, builtin_types=(Decimal, bytes)), out, depth)
     else:
         raise ValueError(f"{type(value).__name__} is no JSON value")
 
@@ -73,14 +69,18 @@ def _write_object(value: dict[Any, Any], out: list[str], depth: int) -> None:
 
 
 def _number(value: float | Decimal) -> str:
-    if isinstance(value, int):
-        if abs(value) > _MAX_SAFE_INTEGER:
-            raise ValueError("an integer is beyond 2^53 and would change in other software")
+    if isinstance(value, int) and abs(value) <= _MAX_SAFE_INTEGER:
         return str(value)
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError as error:
+        raise ValueError("a number is beyond what a double holds") from error
     if not math.isfinite(number):
         raise ValueError("NaN and infinities are no JSON numbers")
-    return "0" if number == 0 else _ecmascript(number)
+    text = "0" if number == 0 else _ecmascript(number)
+    if isinstance(value, int) and number != value and text != str(value):
+        raise ValueError("an integer is beyond 2^53 and would change in other software")
+    return text
 
 
 def _ecmascript(number: float) -> str:
