@@ -133,7 +133,7 @@ def _tone(element: Text, tone: str) -> None:
 def _preferences(view: View, dark: ui.dark_mode) -> None:
     say, person = view.say, view.client.person
     who = say("account.signed_in", user=person.username, role=known(say, "role", person.role))
-    with _icon_button("account_circle", who), ui.menu(), box("div", "menu"):
+    with _icon_button("account_circle", who), ui.menu().props("auto-close"), box("div", "menu"):
         Text("p", who, "menu-head")
         for word, value, icon in THEMES:
             _menu_button(say(word), icon, partial(_set_dark, view, dark, value))

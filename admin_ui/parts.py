@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from nicegui import ui
+from nicegui import context, ui
 from nicegui.elements.mixins.text_element import TextElement
 
 from admin_ui.words import Words, known
@@ -120,7 +120,7 @@ def table(columns: Sequence[Column], rows: Sequence[Any], caption: str) -> None:
         Text("caption", caption, "sr-only")
         with box("thead"), box("tr"):
             for column in columns:
-                Text("th", column.title, column.kind).props["scope"] = "col"
+                Text("th", column.title, f"{column.kind}-head" if column.kind else "").props["scope"] = "col"
         with box("tbody"):
             for row in rows:
                 with box("tr"):
@@ -143,14 +143,27 @@ def button(label: str, act: Callable[[], Awaitable[None] | None], look: str = "s
     return made
 
 
+@contextmanager
+def dialog_card(label: str, role: str = "dialog") -> Iterator[ui.dialog]:
+    """A dialog of the page, not of the table that its button stands in: that may be built anew meanwhile."""
+    with context.client.content, ui.dialog() as dialog, box("section", "card", role=role, aria_label=label):
+        Text("h2", label)
+        yield dialog
+
+
+async def answer_of(dialog: ui.dialog) -> Any:
+    """Show the dialog; what it was submitted with, or None if it was closed or its page is gone."""
+    answer = await dialog
+    if not dialog.is_deleted:
+        dialog.delete()
+    return answer
+
+
 async def confirmed(title: str, detail: str, *, yes: str, no: str) -> bool:
     """Ask before what can't be undone."""
-    with ui.dialog() as dialog, box("section", "card", role="alertdialog", aria_label=title):
-        Text("h2", title)
+    with dialog_card(title, "alertdialog") as dialog:
         Text("p", detail, "muted")
-        with box(classes="dialog-actions"):
+        with box("div", "dialog-actions"):
             button(no, lambda: dialog.submit(False), "bare")
             button(yes, lambda: dialog.submit(True), "danger")
-    answer = await dialog
-    dialog.delete()
-    return bool(answer)
+    return bool(await answer_of(dialog))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
-from nicegui import ui
+from nicegui import context, ui
 
 from admin_ui.client import AdminClient, SignedOutError
 from admin_ui.feed import LiveFeed
@@ -22,6 +22,7 @@ class View:
 
     def __init__(self, session: Session, client: AdminClient, feed: LiveFeed, touch: Callable[[], None]) -> None:
         self._touch = touch
+        self._page = context.client
         self._ticks: list[Callable[[], None]] = []
         self.session = session
         self.client = client
@@ -55,14 +56,18 @@ class View:
             answer = await call
         except SignedOutError:
             self.feed.signed_out = True
-            ui.navigate.to("/login?why=ended")
+            return None
         except (CoreUnreachableError, CoreRefusedError) as error:
-            ui.notify(self.sentence(error), type="negative", multi_line=True, timeout=9000, close_button=True)
-        else:
-            if done:
-                ui.notify(done, type="positive")
-            return answer
-        return None
+            self.notify(self.sentence(error), "negative")
+            return None
+        if done:
+            self.notify(done)
+        return answer
+
+    def notify(self, sentence: str, kind: Literal["positive", "negative"] = "positive") -> None:
+        """Say something to the person for nine seconds; from the page, for the button's own place may be gone by now."""
+        with self._page:
+            ui.notify(sentence, type=kind, multi_line=True, timeout=9000, close_button=True)
 
     def sentence(self, error: CoreUnreachableError | CoreRefusedError) -> str:
         """Core's own sentence and next step, or ours when core is silent."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from nicegui import ui
-
 from admin_ui.figures import moment, number
 from admin_ui.frame import frame
-from admin_ui.parts import Column, Text, box, button, card, table
+from admin_ui.parts import Column, Text, box, button, card, dialog_card, table
 from admin_ui.shapes import AccessRow
 from admin_ui.view import Place, View
 from admin_ui.words import known
@@ -56,10 +54,9 @@ class _Log:
             return
         if report.ok:
             said = self._view.say("audit.intact", count=number(report.size, self._view.language))
-            ui.notify(said, type="positive", timeout=9000, close_button=True)
+            self._view.notify(said)
             return
-        with ui.dialog() as dialog, box("section", "card", role="alertdialog"):
-            Text("h2", self._view.say("status.failed"))
+        with dialog_card(self._view.say("status.failed"), "alertdialog") as dialog:
             Text("p", self._view.say("audit.broken"), "notice")
             for problem in report.problems:
                 Text("p", problem, "mono")
@@ -74,10 +71,9 @@ class _Log:
             Column(say("audit.when"), lambda row: moment(row.at, language)),
             Column(say("audit.who"), self._who),
             Column(say("audit.what"), self._what),
-            Column(say("audit.patient"), lambda row: row.patient or "–", "mono"),
-            Column(say("audit.resource"), lambda row: row.resource or "–", "mono"),
+            Column(say("audit.about"), self._about, "mono"),
             Column(say("audit.device"), lambda row: row.device or "–"),
-            Column(say("audit.outcome"), self._outcome),
+            Column(say("audit.outcome"), self._outcome, "short"),
         ]
 
     def _who(self, row: AccessRow) -> str:
@@ -88,6 +84,11 @@ class _Log:
         Text("span", row.action)
         if row.route:
             Text("div", f"{row.method} {row.route}", "mono muted")
+
+    def _about(self, row: AccessRow) -> None:
+        Text("span", row.resource or row.patient or "–")
+        if row.resource and row.patient and row.patient != row.resource:
+            Text("div", row.patient, "muted")
 
     def _outcome(self, row: AccessRow) -> None:
         word, tone = "status.success", "ok"

@@ -9,7 +9,7 @@ import segno
 from nicegui import ui
 
 from admin_ui.figures import span
-from admin_ui.parts import Text, box, button
+from admin_ui.parts import Text, answer_of, box, button, dialog_card
 from admin_ui.shapes import EnrolmentCode, UserRow
 from admin_ui.view import View
 
@@ -20,11 +20,9 @@ async def show_enrolment(view: View, user: UserRow | None) -> None:
     if code is None:
         return
     title = view.say("enrol.title", user=user.username) if user else view.say("enrol.title_shared")
-    with ui.dialog() as dialog, box("section", "card", aria_label=title):
-        Text("h2", title)
+    with dialog_card(title) as dialog:
         _Invitation(view, user, code, dialog)
-    await dialog
-    dialog.delete()
+    await answer_of(dialog)
 
 
 class _Invitation:

@@ -6,7 +6,7 @@ from typing import Final
 
 from nicegui import ui
 
-from admin_ui.parts import Text, box, button
+from admin_ui.parts import answer_of, box, button, dialog_card
 from admin_ui.view import View
 from admin_ui.words import known
 
@@ -17,8 +17,7 @@ PASSWORD_LENGTH: Final = 12
 async def ask_new_person(view: View) -> bool:
     """Show the form until the person is made or the form is closed; whether somebody was made."""
     say = view.say
-    with ui.dialog() as dialog, box("section", "card", aria_label=say("people.new")):
-        Text("h2", say("people.new"))
+    with dialog_card(say("people.new")) as dialog:
         name = ui.input(say("people.name")).props("outlined autofocus")
         username = ui.input(say("people.username")).props("outlined autocomplete=off")
         roles = {role: known(say, "role", role) for role in ROLES}
@@ -38,6 +37,4 @@ async def ask_new_person(view: View) -> bool:
         with box("div", "dialog-actions"):
             button(say("act.cancel"), dialog.close, "bare")
             button(say("people.create"), create, "main")
-    made = bool(await dialog)
-    dialog.delete()
-    return made
+    return bool(await answer_of(dialog))
