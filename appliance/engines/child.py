@@ -92,13 +92,18 @@ class Watchdog:
     """Ends the process when no Python code could run for ``limit_s``: native code is stuck holding the interpreter."""
 
     def __init__(self, limit_s: float) -> None:
-        self.limit_s = limit_s
+        self._limit_s = limit_s
         threading.Thread(target=self._rearm_forever, name="watchdog", daemon=True).start()
+
+    def limit(self, limit_s: float) -> None:
+        """From now on."""
+        self._limit_s = limit_s
+        faulthandler.dump_traceback_later(limit_s, exit=True)
 
     def _rearm_forever(self) -> NoReturn:
         while True:
-            faulthandler.dump_traceback_later(self.limit_s, exit=True)
-            time.sleep(min(1.0, self.limit_s / 4))
+            faulthandler.dump_traceback_later(self._limit_s, exit=True)
+            time.sleep(min(1.0, self._limit_s / 4))
 
 
 def place_of(error: BaseException) -> str:
@@ -238,7 +243,7 @@ def main(arguments: list[str]) -> NoReturn:
     watchdog = Watchdog(float(load_limit_s))
     threading.Thread(target=link.read_forever, name="reader", daemon=True).start()
     engine = _load(link)
-    watchdog.limit_s = float(watchdog_s)
+    watchdog.limit(float(watchdog_s))
     Stepper(engine, link).run()
     engine.close()
     link.leave(0)
