@@ -18,18 +18,23 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--key", required=True, type=Path, help="its private key (PEM)")
     parser.add_argument("--client-certificate", required=True, type=Path, help="the dashboard's device certificate")
     parser.add_argument("--client-key", required=True, type=Path, help="its private key")
+    parser.add_argument("--ready-fd", type=int, help="write the ready line here instead of stdout")
+    parser.add_argument("--leash-fd", type=int, help="end when this descriptor reads EOF: the parent is gone")
+    parser.add_argument("--ready-fd", type=int, help="write the ready line to this descriptor instead of stdout")
+    parser.add_argument("--leash-fd", type=int, help="end when this descriptor reads EOF: the parent is gone")
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Serve until SIGTERM or Ctrl-C."""
+    """Serve until SIGTERM, Ctrl-C or the parent's end."""
     chosen = arguments(argv)
     from admin_ui.application import build
     from admin_ui.link import CoreLink, client_context
-    from admin_ui.server import serve
+    from admin_ui.server import Parent, serve
 
     link = CoreLink(chosen.api, client_context(chosen.ca, chosen.client_certificate, chosen.client_key))
-    serve(build(link), chosen.host, chosen.port, chosen.certificate, chosen.key)
+    parent = Parent(chosen.ready_fd, chosen.leash_fd)
+    serve(build(link), chosen.host, chosen.port, chosen.certificate, chosen.key, parent)
 
 
 if __name__ == "__main__":
