@@ -18,8 +18,6 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--key", required=True, type=Path, help="its private key (PEM)")
     parser.add_argument("--client-certificate", required=True, type=Path, help="the dashboard's device certificate")
     parser.add_argument("--client-key", required=True, type=Path, help="its private key")
-    parser.add_argument("--ready-fd", type=int, help="write the ready line here instead of stdout")
-    parser.add_argument("--leash-fd", type=int, help="end when this descriptor reads EOF: the parent is gone")
     parser.add_argument("--ready-fd", type=int, help="write the ready line to this descriptor instead of stdout")
     parser.add_argument("--leash-fd", type=int, help="end when this descriptor reads EOF: the parent is gone")
     return parser.parse_args(argv)
@@ -30,11 +28,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     chosen = arguments(argv)
     from admin_ui.application import build
     from admin_ui.link import CoreLink, client_context
-    from admin_ui.server import Parent, serve
+    from admin_ui.server import Door, serve
 
     link = CoreLink(chosen.api, client_context(chosen.ca, chosen.client_certificate, chosen.client_key))
-    parent = Parent(chosen.ready_fd, chosen.leash_fd)
-    serve(build(link), chosen.host, chosen.port, chosen.certificate, chosen.key, parent)
+    door = Door(chosen.host, chosen.port, chosen.certificate, chosen.key, chosen.ready_fd, chosen.leash_fd)
+    serve(build(link), door)
 
 
 if __name__ == "__main__":
