@@ -26,7 +26,7 @@ from appliance.telemetry.clock import Clock
 from appliance.telemetry.health import HealthRegistry
 from appliance.telemetry.metrics import Metrics
 
-LINGER_S: Final = 5.0
+LINGER_S: Final = 2.0
 KNOWN_METHODS: Final = {name: name for name in (*METHODS, "HEAD", "OPTIONS")}
 
 

@@ -22,7 +22,7 @@ BUFFER_BYTES: Final = 256 * 1024
 MIN_BYTES_PER_S: Final = 16 * 1024
 """Beyond its first ``body_timeout_s`` an upload must come at least this fast on average."""
 LINGER_BYTES: Final = 64 << 20
-LINGER_S: Final = 5.0
+LINGER_S: Final = 2.0
 
 T = TypeVar("T")
 _PLACE: Final = re.compile(r"^(?P<reason>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, cast
 
@@ -42,6 +43,9 @@ _log = get_logger("api")
 class Http1(H11Protocol):
     """HTTP/1.1 without cleartext upgrades, without WebSocket compression, with a WebSocket buffer that can't grow."""
 
+    hang_up: Callable[[], None]
+    _held_head = b""
+
     async def _check_protocol(self, event: h11.Request) -> None:
         """Over TLS the protocol is chosen by ALPN; ``Upgrade: h2c`` is ignored (RFC 9113 §3.1)."""
 
@@ -53,9 +57,25 @@ class Http1(H11Protocol):
         if isinstance(self.stream, WSStream):
             self.stream.buffer = _StrictBuffer(self.config.websocket_max_message_size, self)
 
+    async def _send_h11_event(self, event: Any) -> None:
+        """A head whose body follows at once travels with it: one TLS record and one system call instead of three."""
+        try:
+            data = self.connection.send(event) or b""
+        except h11.LocalProtocolError:
+            if self.connection.their_state != h11.ERROR:
+                raise
+            return
+        if isinstance(event, h11.Response) and any(name == b"content-length" for name, _ in event.headers):
+            self._held_head = data
+            return
+        if self._held_head:
+            data, self._held_head = self._held_head + data, b""
+        if data:
+            await self.send(RawData(data=data))
+
     def message_too_big(self) -> None:
         """The close frame 1009 is on its way; end the connection soon, whatever the client still sends."""
-        asyncio.get_running_loop().call_later(TOO_BIG_LINGER_S, asyncio.ensure_future, self.send(Closed()))
+        asyncio.get_running_loop().call_later(TOO_BIG_LINGER_S, self.hang_up)
 
 
 def _without_extensions(request: h11.Request) -> h11.Request:
@@ -148,8 +168,12 @@ class Connection(TCPServer):
         state = ConnectionState({PEER_CERTIFICATE: tls.getpeercert(binary_form=True)})
         client = parse_socket_addr(socket.family, socket.getpeername())
         server = parse_socket_addr(socket.family, socket.getsockname())
-        protocol = Http2 if tls.selected_alpn_protocol() == "h2" else Http1
-        return protocol(self.app, self.config, self.context, group, state, True, client, server, self.protocol_send)
+        common = (self.app, self.config, self.context, group, state, True, client, server, self.protocol_send)
+        if tls.selected_alpn_protocol() == "h2":
+            return Http2(*common)
+        http1 = Http1(*common)
+        http1.hang_up = self.abort
+        return http1
 
     async def protocol_send(self, event: Event) -> None:
         if isinstance(event, RawData):

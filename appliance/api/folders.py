@@ -38,14 +38,18 @@ async def serve_file(door: Door, scope: Any, match: Match) -> Answer:
 
 
 def _read(folder: Path, parts: tuple[str, ...]) -> tuple[bytes, str] | None:
-    """Contents and media type, or None: for what is missing, hidden, too large, or outside the folder."""
+    """Contents and media type, or None: for what is missing, hidden, too large, unreadable, or outside the folder."""
     if any(part in {"", ".", ".."} or part.startswith(".") or "/" in part or "\\" in part for part in parts):
         return None
     base = folder.resolve()
-    path = base.joinpath(*parts).resolve()
-    if path.is_dir():
-        path = (path / "index.html").resolve()
-    if not path.is_relative_to(base) or not path.is_file() or path.stat().st_size > MAX_FILE_BYTES:
+    try:
+        path = base.joinpath(*parts).resolve()
+        if path.is_dir():
+            path = (path / "index.html").resolve()
+        if not path.is_relative_to(base) or not path.is_file() or path.stat().st_size > MAX_FILE_BYTES:
+            return None
+        data = path.read_bytes()
+    except OSError:  # a name longer than the file system takes, a file that vanished
         return None
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    return path.read_bytes(), f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
+    return data, f"{kind}; charset=utf-8" if kind.startswith("text/") else kind

@@ -35,12 +35,14 @@ BACKLOG: Final = 512
 SPARE_DESCRIPTORS: Final = 512
 
 _log = get_logger("api")
-_FULL = (
+_FULL_BODY: Final = (
+    '{"type":"urn:prontuario:error:busy","title":"Service Unavailable","status":503,"code":"busy",'
+    '"detail":"O servidor está cheio.","next_step":"Tente de novo em instantes."}'
+).encode()
+_FULL: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 2\r\nconnection: close\r\n"
-    b"content-type: application/problem+json\r\ncontent-length: 125\r\n\r\n"
-    b'{"type":"urn:prontuario:error:busy","status":503,"code":"busy","detail":"O servidor est\xc3\xa1 cheio. '
-    b'Tente de novo em instantes."}'
-)
+    b"content-type: application/problem+json\r\ncontent-length: %d\r\n\r\n%s"
+) % (len(_FULL_BODY), _FULL_BODY)
 
 
 class DrainableApplication(Protocol):

@@ -171,3 +171,42 @@ async def eventually(condition: Any, *, within_s: float = PATIENCE_S) -> None:
     async with asyncio.timeout(within_s):
         while not condition():  # noqa: ASYNC110  polling is the point: the condition has no event
             await asyncio.sleep(0.02)
+
+
+async def read_to_end(reader: asyncio.StreamReader, *, within_s: float = PATIENCE_S) -> bytes:
+    """Everything until the server hangs up, politely or not."""
+    received = b""
+    async with asyncio.timeout(within_s):
+        try:
+            while part := await reader.read(65536):
+                received += part
+        except (ConnectionError, ssl.SSLError):
+            pass
+    return received
+
+
+@asynccontextmanager
+async def still_answering(api: ApiUnderTest) -> AsyncIterator[None]:
+    """Ordinary requests before, during and after the attack."""
+    answered = 0
+    over = asyncio.Event()
+
+    async def ask() -> None:
+        nonlocal answered
+        while not over.is_set():
+            async with api.client() as client:
+                assert (await client.get("/health/live")).status_code == 200
+            answered += 1
+            await asyncio.sleep(0.05)
+
+    asking = asyncio.create_task(ask())
+    await eventually(lambda: answered > 0)
+    yield
+    before = answered
+    await eventually(lambda: answered > before or asking.done())
+    over.set()
+    await asking
+
+
+def status_of(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])

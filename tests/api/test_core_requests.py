@@ -320,12 +320,15 @@ async def test_errors_under_a_prefix_take_that_clients_shape(tmp_path: Path) -> 
         return Reply(error.kind.status, {"shape": "own", "language": language})
 
     fhir_fail = Route("GET", "/fhir/R4/fail", "record.read", fail, "Fail")
-    async with api_under_test(tmp_path, [fhir_fail], renderers={"/fhir/": render}) as api:
-        async with api.client(await api.phone()) as client, api.client() as stranger:
-            for path in ("/fhir/R4/fail?kind=later", "/fhir/R4/unknown"):
-                assert (await client.get(path)).json() == {"shape": "own", "language": "pt"}
-            assert (await client.get("/fhir/R4/fail?kind=later")).headers["retry-after"] == "2"
-            refused = await stranger.get("/fhir/R4/fail")
-            assert refused.json()["shape"] == "own"
-            assert refused.headers["www-authenticate"].startswith("Bearer")
-            assert (await client.get("/api/unknown")).json()["code"] == "route.unknown"
+    async with (
+        api_under_test(tmp_path, [fhir_fail], renderers={"/fhir/": render}) as api,
+        api.client(await api.phone()) as client,
+        api.client() as stranger,
+    ):
+        for path in ("/fhir/R4/fail?kind=later", "/fhir/R4/unknown"):
+            assert (await client.get(path)).json() == {"shape": "own", "language": "pt"}
+        assert (await client.get("/fhir/R4/fail?kind=later")).headers["retry-after"] == "2"
+        refused = await stranger.get("/fhir/R4/fail")
+        assert refused.json()["shape"] == "own"
+        assert refused.headers["www-authenticate"].startswith("Bearer")
+        assert (await client.get("/api/unknown")).json()["code"] == "route.unknown"
