@@ -52,7 +52,7 @@ def open_vault(
             raise VAULT_LOCKED(reason=f"the key is protected by {kept.protector}, the configuration says {kind}")
         keeper = protector or protector_for(kind, config, paths)
         master = (
-            save_master_key(paths, keeper, secrets.token_bytes(KEY_BYTES)) if kept is None else _unwrap(kept, keeper)
+            save_master_key(paths, keeper, secrets.token_bytes(KEY_BYTES)) if kept is None else unwrap(kept, keeper)
         )
     if keeper.name == "file":
         _log.warning("the master key is protected by a plain file: development only")
@@ -87,7 +87,12 @@ def read_wrapped(paths: Paths) -> WrappedMasterKey | None:
     return kept
 
 
-def _unwrap(kept: WrappedMasterKey, protector: Protector) -> bytes:
+def unwrap(kept: WrappedMasterKey, protector: Protector) -> bytes:
+    """The master key, which ``protector`` must know the key for.
+
+    Raises:
+        ProntuarioError: ``vault.locked`` 503 with the reason.
+    """
     try:
         raw = b64decode(kept.wrapped, validate=True)
         key = protector.key(kept.parameters)

@@ -85,8 +85,12 @@ class Vault:
             tx.execute("INSERT INTO security_vault (id, proof) VALUES (1, ?)", (self.seal(b"", _PROOF),))
             return
         proof = row["proof"]
+        self.verify_proof(proof if isinstance(proof, bytes) else b"")
+
+    def verify_proof(self, proof: bytes) -> None:
+        """As ``check``, with what the database keeps (``security_vault.proof``)."""
         try:
-            self.open(proof if isinstance(proof, bytes) else b"", _PROOF)
+            self.open(proof, _PROOF)
         except ProntuarioError as error:
             raise VAULT_LOCKED(reason="this is not the master key of this database") from error
 
