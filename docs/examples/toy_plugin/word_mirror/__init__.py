@@ -1,0 +1,1 @@
+"""A toy plugin: a chat model that answers with your words in reverse order."""
