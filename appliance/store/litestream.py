@@ -17,6 +17,7 @@ from appliance.store.control import ControlClient
 from appliance.store.litestream_barrier import LitestreamBarrier
 from appliance.store.litestream_config import choose_socket, program, render
 from appliance.store.process_lock import ProcessLock
+from appliance.store.spool import thin
 from appliance.telemetry.logs import get_logger
 from appliance.telemetry.metrics import Metrics
 
@@ -25,6 +26,7 @@ _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 10.0
 _STEADY_S: Final = 60.0
 _MISSED_PINGS: Final = 3
+_THIN_EVERY_S: Final = 600.0
 _START_POLL_S: Final = 0.02
 _ANXIOUS_S: Final = 5.0
 _MAX_LOG_BYTES: Final = 16 << 20
@@ -178,14 +180,20 @@ class Litestream:
 
     async def _watch(self, lock: ProcessLock) -> None:
         """Loosen the leash when asked to stop, and end a child that is alive but does not answer."""
-        missed = 0
+        missed, answered, thinned_at = 0, False, time.monotonic() - _THIN_EVERY_S
         while missed < _MISSED_PINGS:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), self._patience.between_pings_s)
             if self._stopping.is_set():
                 self._loosen()
                 return
-            missed = 0 if await self._answers() else missed + 1
+            if await self._answers():
+                missed, answered = 0, True
+            elif answered or time.monotonic() - self._started_at > self._patience.start_s:
+                missed += 1
+            if time.monotonic() - thinned_at >= _THIN_EVERY_S:
+                thinned_at = time.monotonic()
+                await asyncio.to_thread(thin, self._spool, now_s=time.time())
         log.error("litestream does not answer; ending it", pid=self.pid)
         lock.kill_child()
 

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ from appliance.plugin_api.storage import Query, Transaction
 from appliance.store.blobs import BlobStore, DataKey
 from appliance.store.database import Database
 from appliance.store.litestream import Litestream
+from appliance.store.spool import thin
 from appliance.store.sqlite import inspect
 
 KEY = DataKey("key-1", hashlib.sha256(b"test").digest())
@@ -89,6 +91,24 @@ async def test_the_record_is_restored_as_it_was_at_a_time(node: Node, tmp_path: 
     assert report.at is not None
     await asyncio.to_thread(restore, node.spool, tmp_path / "now")
     assert await asyncio.to_thread(inspect, tmp_path / "now" / "record.sqlite", names) == {"early", "late"}
+
+
+async def test_a_thinned_spool_restores_everything(node: Node, tmp_path: Path) -> None:
+    await node.note("0")
+    level_2 = node.spool / "ltx" / "2"
+    written = 1
+    async with asyncio.timeout(90):
+        while not level_2.is_dir() or len(list(level_2.glob("*.ltx"))) < 2:  # a compaction comes every ten seconds
+            await node.note(str(written))
+            written += 1
+            await asyncio.sleep(0.4)
+    thinned = await asyncio.to_thread(thin, node.spool, now_s=time.time() + 30 * 24 * 3600)
+    assert thinned > 3
+    await node.note("last")
+    await asyncio.to_thread(restore, node.spool, tmp_path / "to")
+    expected = {*map(str, range(written)), "last"}
+    assert await asyncio.to_thread(inspect, tmp_path / "to" / "record.sqlite", names) == expected
+    assert (await node.litestream.health()).status == "ok"
 
 
 async def test_a_time_before_the_first_copy_is_refused_and_nothing_is_left(node: Node, tmp_path: Path) -> None:
