@@ -19,6 +19,7 @@ MAX_ALTERNATIVES: Final = 100
 _LAST_CHARACTER: Final = "\U0010ffff"
 _PREFIXED: Final = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb|ap)?(.*)", re.DOTALL)
 _UNESCAPED_COMMA: Final = re.compile(r"(?<!\\)(?:\\\\)*,")
+_UNESCAPED_BAR: Final = re.compile(r"(?<!\\)\|")
 _DATE_CONDITIONS: Final = {  # the SQL, and which of the search's (s)tart and (e)nd its marks mean
     "eq": ("{low} >= ? AND {high} <= ? AND {low} < ?", "see"),  # the last one follows, and bounds the index
     "ne": ("NOT ({low} >= ? AND {high} <= ?)", "se"),
@@ -73,6 +74,8 @@ def criterion(resource_type: str, code: str, modifier: str, text: str, base_url:
 
 def split_alternatives(text: str) -> list[str]:
     r"""``a,b\,c`` → ``["a", "b\,c"]`` (escapes are taken off later: FHIR R4 §3.1.1.4.0.1)."""
+    if "," not in text:
+        return [text]
     parts: list[str] = []
     start = 0
     for match in _UNESCAPED_COMMA.finditer(text):
@@ -164,7 +167,7 @@ class _Builder:
         )
 
     def _token(self, text: str) -> Part:
-        match = re.search(r"(?<!\\)\|", text)
+        match = _UNESCAPED_BAR.search(text)
         if match is None:
             return "s.code = ?", (unescape(text)[:MAX_INDEXED_LENGTH],)
         system, code = unescape(text[: match.start()]), unescape(text[match.end() :])

@@ -46,7 +46,7 @@ def find(q: Query, resource_type: str, params: Params, base_url: str, *, lenient
     total = _count(q, chosen) if request.total else None
     if request.only_total:
         return Page(request, [], total, None)
-    rows = _rows(q, request, chosen)
+    rows = [] if chosen.empty else _rows(q, request, chosen)
     matches = [match for _, _, match in rows[: request.count]]
     following = None
     if len(rows) > request.count:
@@ -100,16 +100,19 @@ def _rows(q: Query, request: SearchRequest, chosen: Plan) -> list[tuple[SqlValue
         else:
             conditions.append(f"h.row {sign} ?")
             values.append(row)
-    order = f"{column} {direction}, h.row {direction}" if request.order.key else f"h.row {direction}"
-    sql = (
-        "WITH page AS MATERIALIZED ("  # noqa: S608  fixed names. Bodies are fetched for the page alone, after sorting
-        f"SELECT {column} AS sort_value, h.row, h.id, h.version, h.last_updated, h.patient, h.seq FROM {chosen.source}"
-        f" WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT ?)"
-        " SELECT sort_value, row, id, version, last_updated, patient,"
-        " (SELECT CAST(v.body AS BLOB) FROM record_version v WHERE v.seq = page.seq) FROM page"
-    )
+    where = f"FROM {chosen.source} WHERE {' AND '.join(conditions)}"
+    columns = "h.row, h.id, h.version, h.last_updated, h.patient"
+    limit = request.count + 1  # not a mark: SQLite compiles a statement anew whenever its LIMIT is bound again
+    text = "(SELECT CAST(v.body AS BLOB) FROM record_version v WHERE v.seq = h.seq)"
+    if request.order.key:  # may have to sort: only then fetch the bodies, for the page alone
+        sql = (
+            f"WITH h AS MATERIALIZED (SELECT {column} AS sort_value, {columns}, h.seq {where}"  # noqa: S608  fixed names
+            f" ORDER BY {column} {direction}, h.row {direction} LIMIT {limit}) SELECT sort_value, {columns}, {text} FROM h"
+        )
+    else:
+        sql = f"SELECT h.row, {columns}, {text} {where} ORDER BY h.row {direction} LIMIT {limit}"
     found = []
-    for one in q.all(sql, (*values, request.count + 1)):
+    for one in q.all(sql, values):
         sort_value, row, resource_id, version, moment, patient, body = cast(
             "tuple[SqlValue, int, str, int, str, str | None, bytes]", tuple(one)
         )
@@ -119,6 +122,8 @@ def _rows(q: Query, request: SearchRequest, chosen: Plan) -> list[tuple[SqlValue
 
 
 def _count(q: Query, chosen: Plan) -> int:
+    if chosen.empty:
+        return 0
     sql = f"SELECT COUNT(*) FROM {chosen.source} WHERE {' AND '.join(chosen.conditions)}"  # noqa: S608  fixed names
     found = q.one(sql, chosen.values)
     return cast("int", found[0]) if found is not None else 0

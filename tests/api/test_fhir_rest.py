@@ -73,7 +73,7 @@ async def test_create_read_update_history_delete(client: httpx.AsyncClient) -> N
     assert made.headers["etag"] == 'W/"1"'
     patient = made.json()
     address = f"/fhir/R4/Patient/{patient['id']}"
-    assert made.headers["location"] == f"{str(client.base_url).rstrip("'/'")}{address}/_history/1"
+    assert made.headers["location"] == str(client.base_url).rstrip("/") + address + "/_history/1"
     read = await client.get(address)
     assert read.json() == patient
     assert read.headers["last-modified"].endswith("GMT")
