@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import importlib
 import pkgutil
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +22,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import appliance  # noqa: E402  the tree itself, not an installed copy
-from appliance.config.model import Config  # noqa: E402
+from appliance.config.model import Config, Paths, Store  # noqa: E402
 from appliance.plugin_api.errors import catalogue  # noqa: E402
-from appliance.plugin_api.http import Route, WebSocketRoute  # noqa: E402
+from appliance.plugin_api.http import AnyRoute, Route, WebSocketRoute  # noqa: E402
 
 GENERATED = "<!-- Written by tools/reference.py; change the code, not this page. -->\n"
 
@@ -89,15 +92,25 @@ def errors() -> str:
 
 def api() -> str:
     """Every route with its permission."""
-    from appliance.daemon.wiring import all_routes
-
     lines = ["# Routes", GENERATED, "The machine-readable form is `/openapi.json`; `/docs` shows it in a browser.", ""]
     lines += ["| | path | permission | |", "|---|---|---|---|"]
-    for route in sorted(all_routes(), key=lambda one: (getattr(one, "path", ""), getattr(one, "method", ""))):
+    for route in sorted(
+        asyncio.run(every_route()), key=lambda one: (getattr(one, "path", ""), getattr(one, "method", ""))
+    ):
         if isinstance(route, Route | WebSocketRoute):
             method = route.method if isinstance(route, Route) else "WS"
             lines.append(f"| {method} | `{route.path}` | `{route.permission}` | {route.summary} |")
     return "\n".join([*lines, ""])
+
+
+async def every_route() -> Sequence[AnyRoute]:
+    """The routes of a whole node, assembled in a scratch home and never started."""
+    from appliance.daemon.assembly import assemble
+
+    with tempfile.TemporaryDirectory() as scratch:
+        async with AsyncExitStack() as stack:
+            core = await assemble(stack, Paths(Path(scratch)), Config(store=Store(litestream=False)))
+            return core.application.routes
 
 
 def modules(package: Any) -> Iterator[str]:

@@ -9,6 +9,7 @@ import click
 
 from appliance.config import Config, ConfigError, Paths, load_config
 from appliance.daemon.exits import CommandFailedError, Exit
+from appliance.telemetry.logs import configure
 
 EPILOG = (
     "Exit codes: 0 done; 1 failed; 2 wrong usage; 3 prontuario.toml can't be used; 4 another node already serves this home; "
@@ -55,6 +56,7 @@ def read_config(home: Path) -> Config:
 )
 def main() -> None:
     """Prontuário: the hospital record appliance. Voice to signed note, inside the building."""
+    configure(level="warning", file=None)  # to stderr: stdout belongs to what a command promises to print
 
 
 def _register() -> None:
