@@ -16,10 +16,13 @@ from typing import Any, Final, cast
 import h2.events
 import h2.exceptions
 import h11
+from h11._headers import Headers
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config as HypercornConfig
 from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.events import Response
 from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.ws_stream import FrameTooLargeError, WebsocketBuffer, WSStream
@@ -36,6 +39,7 @@ WRITE_STALL_S: Final = 60.0
 RESETS_ALLOWED: Final = 100
 """Streams that a client may cancel beyond the number it let finish (CVE-2023-44487, rapid reset)."""
 TOO_BIG_LINGER_S: Final = 1.0
+FIRST_FINAL_STATUS: Final = 200
 
 _log = get_logger("api")
 
@@ -56,6 +60,15 @@ class Http1(H11Protocol):
         await super()._create_stream(request)
         if isinstance(self.stream, WSStream):
             self.stream.buffer = _StrictBuffer(self.config.websocket_max_message_size, self)
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        """Final heads are ours and were checked when they were made: h11 need not validate every header once more."""
+        if not isinstance(event, Response) or event.status_code < FIRST_FINAL_STATUS:
+            await super().stream_send(event)
+            return
+        every = (*event.headers, *self.config.response_headers("h11"))
+        headers = Headers([(name, name, value) for name, value in every])
+        await self._send_h11_event(h11.Response(headers=headers, status_code=event.status_code))
 
     async def _send_h11_event(self, event: Any) -> None:
         """A head whose body follows at once travels with it: one TLS record and one system call instead of three."""

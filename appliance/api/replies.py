@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ Headers = list[tuple[bytes, bytes]]
 EVENT_STREAM: Final = "text/event-stream"
 NO_CONTENT: Final = 204
 NOT_MODIFIED: Final = 304
+_UNSAFE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _encoder: Final = msgspec.json.Encoder()
 _COMMON: Final[Headers] = [
     (b"strict-transport-security", b"max-age=31536000"),
@@ -83,7 +86,7 @@ def _head_of(reply: Reply, mode: str, content_type: str, length: int | None) -> 
 def _encode_headers(headers: Mapping[str, str]) -> Headers:
     encoded: Headers = []
     for name, value in headers.items():
-        if "\r" in value or "\n" in value or "\0" in value:
-            raise ValueError(f"header {name!r} holds a line break")
+        if _UNSAFE.search(value) or not _TOKEN.fullmatch(name):
+            raise ValueError(f"header {name!r} has characters that a header may not have")
         encoded.append((name.lower().encode("ascii"), value.encode("latin-1")))
     return encoded

@@ -7,9 +7,11 @@ import errno
 import resource
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
+from wsgiref.handlers import format_date_time
 
 import h2.config
 import h2.connection
@@ -220,8 +222,21 @@ def _goaway() -> bytes:
     return connection.data_to_send()
 
 
+class _HypercornConfig(HypercornConfig):
+    """Formats the Date header once a second instead of once a request."""
+
+    _date = (0, b"")
+
+    def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:
+        del protocol
+        now = int(time.time())
+        if self._date[0] != now:
+            self._date = (now, format_date_time(now).encode("ascii"))
+        return [(b"date", self._date[1])]
+
+
 def _hypercorn_config(config: Api) -> HypercornConfig:
-    made = HypercornConfig()
+    made = _HypercornConfig()
     made.accesslog = None
     made.errorlog = None
     made.include_server_header = False

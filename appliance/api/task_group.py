@@ -7,6 +7,7 @@ the queue, and closing the stream waits behind it. Here a finished application's
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -20,36 +21,42 @@ _log = get_logger("api")
 
 
 class _Inbox:
-    """Messages from the client to one application call; at most ``limit`` wait."""
+    """Messages from the client to one application call; at most ``limit`` wait. One reader, one writer."""
+
+    __slots__ = ("_limit", "_messages", "_open", "_reader", "_writer")
 
     def __init__(self, limit: int) -> None:
-        self._queue: asyncio.Queue[ASGIReceiveEvent] = asyncio.Queue()
+        self._messages: deque[ASGIReceiveEvent] = deque()
         self._limit = limit
-        self._room = asyncio.Event()
-        self._room.set()
         self._open = True
+        self._reader: asyncio.Future[None] | None = None
+        self._writer: asyncio.Future[None] | None = None
 
     async def put(self, message: ASGIReceiveEvent) -> None:
-        if not self._open:
-            return
-        if message["type"] in {"http.disconnect", "websocket.disconnect"}:
-            self._queue.put_nowait(message)
-            return
-        await self._room.wait()
+        leaving = message["type"] in {"http.disconnect", "websocket.disconnect"}
+        while self._open and not leaving and len(self._messages) >= self._limit:
+            self._writer = asyncio.get_running_loop().create_future()
+            await self._writer
         if self._open:
-            self._queue.put_nowait(message)
-            if self._queue.qsize() >= self._limit:
-                self._room.clear()
+            self._messages.append(message)
+            _wake(self._reader)
 
     async def get(self) -> ASGIReceiveEvent:
-        message = await self._queue.get()
-        if self._queue.qsize() < self._limit:
-            self._room.set()
+        while not self._messages:
+            self._reader = asyncio.get_running_loop().create_future()
+            await self._reader
+        message = self._messages.popleft()
+        _wake(self._writer)
         return message
 
     def close(self) -> None:
         self._open = False
-        self._room.set()
+        _wake(self._writer)
+
+
+def _wake(waiting: asyncio.Future[None] | None) -> None:
+    if waiting is not None and not waiting.done():
+        waiting.set_result(None)
 
 
 class BoundedTaskGroup(TaskGroup):

@@ -15,6 +15,7 @@ from appliance.config.model import Config
 
 S = TypeVar("S")
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`(?: - at `\$(?P<path>[^`]*)`)?")
+_PLACED = re.compile(r"(?P<reason>.*) \(at line (?P<line>\d+), column \d+\)", re.DOTALL)
 _WRONG = re.compile(r"(?P<reason>.*?) - at `\$(?P<path>[^`]*)`")
 
 
@@ -30,7 +31,12 @@ def load_config(path: Path) -> Config:
     """
     if not path.exists():
         return Config()
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: this is not UTF-8 text (byte {error.start})") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: this can't be read: {error.strerror}") from error
     return decode(_parse(path, text), Config, path=path, text=text)
 
 
@@ -50,7 +56,10 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: this is not valid TOML: {error}") from error
+        said = _PLACED.fullmatch(str(error))
+        line = int(said["line"]) if said else max(1, len(text.splitlines()))
+        reason = said["reason"] if said else str(error).removesuffix(" (at end of document)")
+        raise ConfigError(f"{path}:{line}: this is not valid TOML: {reason}") from error
 
 
 def _explain(message: str, shape: type, path: Path, text: str, prefix: Sequence[str]) -> str:
