@@ -82,39 +82,54 @@ async def check(phone: WitnessPhone, consult: Consult, audio: bytes) -> None:
     if hashlib.sha256(kept).digest() != hashlib.sha256(audio).digest():
         missing.append(f"audio of {consult.dictation}: {len(kept)} of {len(audio)} bytes")
     note = await phone.get(f"/api/notes/{consult.note['id']}")
-    if note["status"] != "signed" or not consult.verification.get("valid"):
+    if note["state"] != "signed" or not consult.verification.get("valid"):
         missing.append(f"signature of {consult.note['id']}")
 
 
+@dataclass
+class Blow:
+    """When core is killed: so many seconds after the start, or so many after the phone began its n-th step."""
+
+    after_s: float
+    step: int | None = None
+    struck: str = "not at all"
+
+
 async def one_round(
-    node: BenchNode, client: Mapping[str, str], audio: bytes, kill_after_s: float | None
-) -> tuple[Ledger, float, str]:
-    """One consult, with core killed after ``kill_after_s``; the ledger, its seconds, and where the blow fell."""
-    ledger, stage, struck = Ledger(), "start", "not at all"
+    node: BenchNode, client: Mapping[str, str], audio: bytes, blow: Blow | None
+) -> tuple[Ledger, float, int]:
+    """One consult, with core killed once; the ledger, its seconds, and the steps that the phone took."""
+    ledger, stage, steps = Ledger(), "start", 0
+    tasks: list[asyncio.Task[None]] = []
 
     def report(name: str, _sentence: str) -> None:
         nonlocal stage
         stage = name
 
-    async def strike() -> None:
-        nonlocal struck
-        if kill_after_s is not None:
-            await asyncio.sleep(kill_after_s)
-            os.kill(node.core_pid, signal.SIGKILL)
-            struck = stage
+    async def strike(planned: Blow) -> None:
+        await asyncio.sleep(planned.after_s)
+        os.kill(node.core_pid, signal.SIGKILL)
+        planned.struck = stage
+
+    async def pace() -> None:
+        nonlocal steps
+        steps += 1
+        if blow is not None and blow.step == steps:
+            tasks.append(asyncio.create_task(strike(blow)))
 
     phone = WitnessPhone(client, ledger)
-    blow = asyncio.create_task(strike())
+    if blow is not None and blow.step is None:
+        tasks.append(asyncio.create_task(strike(blow)))
     began = time.monotonic()
     try:
-        consult = await take_consult(phone, audio, report)
+        consult = await take_consult(phone, audio, report, pace=pace)
         seconds = time.monotonic() - began
-        blow.cancel()
+        for task in tasks:
+            task.cancel()
         await check(phone, consult, audio)
     finally:
-        blow.cancel()
         await phone.close()
-    return ledger, seconds, struck
+    return ledger, seconds, steps
 
 
 async def run(rounds: int, seed: int) -> Report:
@@ -124,17 +139,20 @@ async def run(rounds: int, seed: int) -> Report:
     acknowledged, missing, kills, stages = 0, [], 0, set()
     with running_node("--no-admin") as node:
         client = node.client("dra.caos")
-        _, calm_s, _ = await one_round(node, client, audio, None)
-        say(f"an undisturbed consult takes {calm_s:.1f} s; seed {seed}")
+        _, calm_s, steps = await one_round(node, client, audio, None)
+        say(f"an undisturbed consult takes {calm_s:.1f} s and {steps} steps; seed {seed}")
         for number in range(1, rounds + 1):
-            moment = rng.uniform(0, calm_s)
-            ledger, seconds, struck = await one_round(node, client, audio, moment)
+            # Uploads and signatures take a moment, models take long: half the blows fall by time, half by step.
+            by_time = Blow(rng.uniform(0, calm_s * 0.9))
+            blow = by_time if number % 2 else Blow(rng.uniform(0, 0.03), step=rng.randint(1, steps))
+            ledger, seconds, _ = await one_round(node, client, audio, blow)
             acknowledged += ledger.acknowledged
             missing += ledger.missing
-            kills += struck != "not at all"
-            stages.add(struck)
+            kills += blow.struck != "not at all"
+            stages.add(blow.struck)
+            moment = f"{blow.after_s:.2f} s after {'the start' if blow.step is None else f'step {blow.step}'}"
             say(
-                f"round {number}/{rounds}: killed at {moment:5.1f} s ({struck}); done after {seconds:.1f} s; missing {ledger.missing}"
+                f"round {number}/{rounds}: killed {moment} ({blow.struck}); done in {seconds:.1f} s; missing {ledger.missing}"
             )
     report.row("rounds", rounds, "consults")
     report.row("kills that struck", kills, "kills")
