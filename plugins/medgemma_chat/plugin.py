@@ -26,6 +26,8 @@ DEMONSTRATION: Final = Path(__file__).parent / "demonstration"
 _RUNTIME_BYTES: Final = 1200 << 20
 _EXPANSION: Final = 8
 """4-bit weights grow eightfold when a CPU needs them in fp32."""
+_STALL_LIMIT_S: Final = 120.0
+"""A step may read a part of eight long prompts; a busy machine without a GPU takes tens of seconds for it."""
 _KV_BYTES_PER_VALUE: Final = 4
 _log = logging.getLogger("prontuario.plugins.medgemma_chat")
 
@@ -59,6 +61,7 @@ class MedgemmaPlugin:
                 },
                 footprint_bytes=_footprint(model, config),
                 max_running=2 * config.batch_size,
+                stall_limit_s=_STALL_LIMIT_S,
                 environment=openblas_environment(),
                 probe=(CHAT, _probe()),
             )

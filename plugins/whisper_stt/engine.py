@@ -11,12 +11,13 @@ import mlx.core as mx
 import msgspec
 import numpy as np
 from mlx_whisper.audio import log_mel_spectrogram, pad_or_trim
-from mlx_whisper.decoding import DecodingOptions, DecodingResult, decode
+from mlx_whisper.decoding import DecodingOptions, DecodingResult
 from mlx_whisper.tokenizer import LANGUAGES
 
 from appliance.plugin_api.messages import Failed, Loaded, Output, Submit
 from appliance.plugin_api.model_folder import weight_sha256
 from plugins.whisper_stt.engine_alignment import word_times
+from plugins.whisper_stt.engine_decoding import decode_utterances
 from plugins.whisper_stt.engine_model import load_whisper, resident_bytes
 from plugins.whisper_stt.messages import INTERNAL, TRANSCRIBE, UNKNOWN_LANGUAGE, TimedWord, Transcript, Utterance
 
@@ -92,7 +93,7 @@ class WhisperEngine:
         if not batch:
             return []
         mels = mx.stack([self._mel(utterance) for _, utterance in batch])
-        results = decode(self._model, mels, self._options(batch))
+        results = decode_utterances(self._model, mels, self._options(batch))
         self._steps += 1
         self._utterances += len(batch)
         return [self._answer(*waiting, result) for waiting, result in zip(batch, results, strict=True)]
@@ -134,7 +135,6 @@ class WhisperEngine:
             temperature=first.temperature,
             prompt=first.prompt or None,
             sample_len=min(room, _TOKENS_AT_LEAST + math.ceil(longest_s * _TOKENS_PER_SECOND)),
-            without_timestamps=True,
             fp16=self._half,
         )
 
@@ -152,7 +152,7 @@ class WhisperEngine:
     def _warm_up(self) -> None:
         """Build the lazy parts before the first person waits: mel filters, tokenizer, kernels."""
         silence = Utterance(bytes(2 * _RATE_HZ), _DEMONSTRATION_LANGUAGE, "", 0.0, word_times=False)
-        decode(self._model, self._mel(silence), self._options([(0, silence)]))
+        decode_utterances(self._model, self._mel(silence)[None], self._options([(0, silence)]))
 
 
 def _options_key(utterance: Utterance) -> tuple[str, str, float]:

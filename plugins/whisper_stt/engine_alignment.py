@@ -20,7 +20,7 @@ from plugins.whisper_stt.messages import TimedWord
 
 _POSITION_S: Final = 0.02
 _FILTER_WIDTH: Final = 7
-_PUNCTUATION: Final = ".,;:!?)%…"
+_PUNCTUATION: Final = frozenset(".,;:!?)%…/-")
 _Path = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
@@ -89,17 +89,17 @@ def _words(
     probabilities: NDArray[np.float32],
     duration_s: float,
 ) -> tuple[TimedWord, ...]:
-    """Words with punctuation joined to the word before; ``starts`` has one time per token and one for the end."""
+    """Words, each with the signs and decimals that follow it; ``starts`` has one time per token and one for the end."""
     bounds = np.cumsum([0, *lengths])
     words: list[TimedWord] = []
     for text, first, last in zip(texts, bounds[:-1], bounds[1:], strict=True):
         begin = min(float(starts[first]), duration_s)
         end = min(max(float(starts[min(last, len(starts) - 1)]), begin), duration_s)
-        if words and text.strip() and all(sign in _PUNCTUATION for sign in text.strip()):
+        if words and text[:1] in _PUNCTUATION:
             joined = words.pop()
-            words.append(
-                TimedWord(joined.text + text.strip(), joined.start, max(joined.end, begin), joined.probability)
-            )
+            # A sign takes no time of its own, but ",5" does.
+            end = end if any(sign.isalnum() for sign in text) else max(joined.end, begin)
+            words.append(TimedWord(joined.text + text.strip(), joined.start, end, joined.probability))
         elif text.strip():
             words.append(TimedWord(text.strip(), begin, end, float(probabilities[first:last].mean())))
     return tuple(words)

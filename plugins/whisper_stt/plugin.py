@@ -29,6 +29,8 @@ _RUNTIME_BYTES: Final = 1 << 30
 _EXPANSION: Final = 8
 """4-bit weights grow eightfold when a CPU needs them in fp32."""
 _WORKING_BYTES_PER_ROW: Final = 48 << 20
+_STALL_LIMIT_S: Final = 120.0
+"""A step decodes a whole batch; a busy machine without a GPU takes tens of seconds for it."""
 _PROBE_BYTES: Final = 16_000
 _log = logging.getLogger("prontuario.plugins.whisper_stt")
 
@@ -61,6 +63,7 @@ class WhisperPlugin:
                 },
                 footprint_bytes=_footprint(model, config),
                 max_running=config.batch_size,
+                stall_limit_s=_STALL_LIMIT_S,
                 environment=openblas_environment(),
                 probe=(TRANSCRIBE, _probe()),
             )

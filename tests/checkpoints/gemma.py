@@ -25,7 +25,13 @@ TEMPLATE = (
 
 
 def make_tiny_gemma(
-    folder: Path, *, seed: int = 0, window: int = 32, positions: int = 512, vocabulary: int = 600, poisonous: bool = False
+    folder: Path,
+    *,
+    seed: int = 0,
+    window: int = 32,
+    positions: int = 512,
+    vocabulary: int = 600,
+    poisonous: bool = False,
 ) -> Path:
     """Random fp32 weights, 4 layers, every second one with a sliding window of ``window`` tokens."""
     folder.mkdir(parents=True, exist_ok=True)

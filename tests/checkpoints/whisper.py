@@ -13,7 +13,14 @@ MULTILINGUAL_VOCABULARY = 51_865
 
 
 def make_tiny_whisper(
-    folder: Path, *, seed: int = 0, state: int = 32, layers: int = 2, heads: int = 2, audio_positions: int = 250, mels: int = 80
+    folder: Path,
+    *,
+    seed: int = 0,
+    state: int = 32,
+    layers: int = 2,
+    heads: int = 2,
+    audio_positions: int = 250,
+    mels: int = 80,
 ) -> Path:
     """Random fp32 weights; ``audio_positions`` of 20 ms are the window. Such weights never end a text by themselves."""
     folder.mkdir(parents=True, exist_ok=True)

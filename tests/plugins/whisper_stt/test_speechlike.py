@@ -33,7 +33,9 @@ def test_sentences_of_the_sample_pass(start: float, end: float) -> None:
 @pytest.mark.parametrize("noise_db", [30, 20, 10])
 def test_speech_in_noise_passes(noise_db: int) -> None:
     speech = sounds.seconds(0.4, 5.3)
-    noisy = speech + sounds.white(len(speech) / sounds.RATE, float(speech.std()) * 10 ** (-noise_db / 20))[: len(speech)]
+    noisy = (
+        speech + sounds.white(len(speech) / sounds.RATE, float(speech.std()) * 10 ** (-noise_db / 20))[: len(speech)]
+    )
     assert is_speechlike(noisy, loud_frames(noisy))
 
 
