@@ -56,7 +56,8 @@ class Token:
 @lru_cache(maxsize=4096)
 def canonical(text: str) -> str:
     """The rewritten text; see the module."""
-    out = digits(fold(text), _COUNTABLE)
+    out = re.sub(r"\bpor\s+cento\b", "%", fold(text))  # before "cento" is read as a hundred
+    out = digits(out, _COUNTABLE)
     out = re.sub(r"\d+(?:[.,]\d+)+", lambda match: plain(match[0]), out)
     out = re.sub(r"\s+", " ", out)
     out = _dates(_apply(lexicon.UNIT_SPELLINGS, _apply(lexicon.ALIASES, out)))

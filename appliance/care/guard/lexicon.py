@@ -79,7 +79,6 @@ UNIT_SPELLINGS: Final = (
     (r"\bmilimetros? de mercurio\b|\bmm ?hg\b", "mmhg"),
     (r"\bbatimentos?(?: cardiacos?)? por minuto\b|\bbatimentos?\b|\bbpm\b", "bpm"),
     (r"\b(?:incursoes|respiracoes|incursao)(?: respiratorias?)? por minuto\b|\birpm\b|\bipm\b|\brpm\b", "irpm"),
-    (r"\bpor cento\b", "%"),
     (r"\bgraus? celsius\b|\bgraus?\b|° ?c\b", "°c"),
     (r"\bmiligramas?\b|\bmgs\b", "mg"),
     (r"\bmicrogramas?\b|\bug\b|\bmcgs\b", "mcg"),
