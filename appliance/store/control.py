@@ -48,7 +48,7 @@ class ControlClient:
                 if not finished:  # also after a cancellation: the late answer must not meet the next question
                     await self.close()
         if status != HTTPStatus.OK:
-            raise ControlError(f"status {status}")
+            raise ControlError(f"status {status}: {decoded.get('error')}")
         return decoded
 
     async def close(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Final, Self, TypeVar
 
 from appliance.config.model import Store as StoreConfig
 from appliance.plugin_api.storage import Query, Transaction
@@ -19,6 +19,7 @@ from appliance.store.writer import Writer
 from appliance.telemetry.metrics import Metrics
 
 T = TypeVar("T")
+READ_LIMIT_S: Final = 15.0
 
 
 class Database:
@@ -90,16 +91,21 @@ class Database:
         return await self._writer.write(change)
 
     async def read(self, query: Callable[[Query], T]) -> T:
-        """Run ``query`` over one snapshot, on the reader with the shortest queue, in one hop to its thread."""
+        """Run ``query`` over one snapshot, on the reader with the shortest queue, in one hop to its thread.
+
+        Raises:
+            ProntuarioError: ``store.slow_read`` (503): it took over 15 s, and others need the connection.
+        """
         reader = min(self._readers, key=lambda thread: thread.pending)
-        return await reader.run(partial(read_consistently, query))
+        return await reader.run(partial(read_consistently, query, READ_LIMIT_S))
 
     async def close(self) -> None:
         """Answer every waiting writer, then close all connections."""
-        await self._writer.close()
-        for reader in self._readers:
-            await reader.close()
-        await self._writer_thread.close()
+        try:
+            await self._writer.close()
+        finally:  # an open connection's thread would keep the process from ending
+            for thread in (*self._readers, self._writer_thread):
+                await thread.close()
 
     async def __aenter__(self) -> Self:
         return self

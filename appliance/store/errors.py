@@ -28,6 +28,12 @@ BUSY = define(
     pt=("O prontuário está ocupado; nada foi gravado.", "Tente de novo em instantes."),
     en=("The record is busy; nothing was written.", "Try again in a moment."),
 )
+SLOW_READ = define(
+    "store.slow_read",
+    503,
+    pt=("A consulta ao prontuário demorou demais e foi interrompida.", "Refine a busca e tente de novo."),
+    en=("Reading the record took too long and was broken off.", "Narrow the search and try again."),
+)
 CLOSED = define(
     "store.closed",
     503,

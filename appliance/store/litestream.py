@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import sys
 import time
 from dataclasses import dataclass
@@ -63,13 +64,15 @@ class Litestream:
         self._socket = choose_socket(self._run)
         self._control = ControlClient(self._socket)
         self._pings = ControlClient(self._socket)
-        self.barrier = LitestreamBarrier(self._database, self._control)
+        self.barrier = LitestreamBarrier(self._database, self._control, on_damage=self._start_over)
         self._lock: ProcessLock | None = None
         self._leash: int | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._restarts = 0
+        self._damaged = False
+        self._working_files = self._database.with_name(f".{self._database.name}-litestream")
         self._started_at = 0.0
         self._up = metrics.gauge("litestream_up", "Whether the Litestream child runs") if metrics else None
         self._deaths = metrics.counter("litestream_restarts_total", "Times it had to be restarted") if metrics else None
@@ -135,6 +138,9 @@ class Litestream:
         pause_s = _FIRST_PAUSE_S
         while not self._stopping.is_set():
             self._started_at = time.monotonic()
+            if self._damaged:
+                await asyncio.to_thread(shutil.rmtree, self._working_files, ignore_errors=True)
+                self._damaged = False
             code = await self._run_once(binary, lock)
             if self._stopping.is_set():
                 return
@@ -146,6 +152,13 @@ class Litestream:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+    def _start_over(self) -> None:
+        """Litestream's working files are damaged: it makes them anew from the database, beginning with a snapshot."""
+        log.error("litestream's working files are damaged; they are made anew")
+        self._damaged = True
+        if self._lock is not None:
+            self._lock.kill_child()
 
     async def _run_once(self, binary: Path, lock: ProcessLock) -> int:
         """One life of the child; its exit status."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,9 @@ _SYNC_LIMIT_S: Final = 30
 _HUNG_S: Final = _SYNC_LIMIT_S + 5.0
 _FIRST_PAUSE_S: Final = 0.02
 _LONGEST_PAUSE_S: Final = 0.5
+_BELIEVED_DAMAGE: Final = 6
+"""Answers in a row that tell of damage, over a second or so."""
+_SIGNS_OF_DAMAGE: Final = ("corrupt", "checksum", "EOF", "no such file")
 
 
 class LitestreamBarrier:
@@ -23,9 +27,10 @@ class LitestreamBarrier:
     mode = "single"
     checkpoints = True
 
-    def __init__(self, database: Path, control: ControlClient) -> None:
+    def __init__(self, database: Path, control: ControlClient, *, on_damage: Callable[[], None] = lambda: None) -> None:
         self._database = str(database)
         self._control = control
+        self._on_damage = on_damage
         self._next: asyncio.Future[None] | None = None
         self._syncing: asyncio.Task[None] | None = None
         self._unconfirmed_since: float | None = None
@@ -66,7 +71,7 @@ class LitestreamBarrier:
             current.set_result(None)
 
     async def _sync(self) -> None:
-        pause_s = _FIRST_PAUSE_S
+        pause_s, damaged = _FIRST_PAUSE_S, 0
         while True:
             try:
                 async with asyncio.timeout(_HUNG_S):
@@ -77,10 +82,20 @@ class LitestreamBarrier:
             except (OSError, TimeoutError) as error:
                 if pause_s == _FIRST_PAUSE_S:
                     log.warning("litestream could not sync; asking again", error=type(error).__name__)
+                damaged = damaged + 1 if _tells_damage(error) else 0
+                if damaged == _BELIEVED_DAMAGE:
+                    self._on_damage()
+                    damaged = 0
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
             else:
                 return
+
+
+def _tells_damage(error: Exception) -> bool:
+    """Whether Litestream says that its own files, derived from the database, are broken or missing."""
+    text = str(error)
+    return isinstance(error, ControlError) and "ltx" in text and any(sign in text for sign in _SIGNS_OF_DAMAGE)
 
 
 def _expect_replicated(answer: dict[str, object]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
@@ -25,6 +26,9 @@ _ITER_CHUNK: Final = 64
 _WRITER_CACHE_KIB: Final = 64 * 1024
 _READER_CACHE_KIB: Final = 16 * 1024
 _CACHED_STATEMENTS: Final = 512
+_STEPS_BETWEEN_LOOKS: Final = 50_000
+"""SQLite's virtual machine steps between two looks at the clock: some milliseconds."""
+_INTERRUPT: Final = 9
 
 
 def check_library(version: tuple[int, ...] = dbapi2.sqlite_version_info) -> None:
@@ -54,10 +58,6 @@ class Thread:
 
     def _call(self, function: Callable[[Any], T]) -> T:
         return function(self._connection._conn)  # noqa: SLF001  see run
-
-    def interrupt(self) -> None:
-        """Break off the statement that runs now (thread-safe, ``sqlite3_interrupt``)."""
-        self._connection._conn.interrupt()  # noqa: SLF001  see run
 
     async def close(self) -> None:
         """Finish what is queued, then close the connection and end the thread."""
@@ -183,14 +183,25 @@ def _refuse_transaction_control(sql: str) -> None:
         raise ValueError("a change can't begin, end or leave its transaction: its neighbours share it")
 
 
-def read_consistently(query: Callable[[Query], T], connection: Any) -> T:
-    """Run ``query`` over one snapshot of the database."""
+def read_consistently(query: Callable[[Query], T], limit_s: float, connection: Any) -> T:
+    """Run ``query`` over one snapshot of the database, and break its SQL off after ``limit_s`` seconds.
+
+    Raises:
+        ProntuarioError: ``store.slow_read`` (503).
+    """
+    deadline = time.monotonic() + limit_s
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN_LOOKS)
     connection.execute("BEGIN")
     seen = SqlQuery(connection)
     try:
         return query(seen)
+    except Error as error:
+        if getattr(error, "sqlite_errorcode", None) == _INTERRUPT:
+            raise errors.SLOW_READ(retry_after=limit_s) from error
+        raise
     finally:
         seen.end()
+        connection.set_progress_handler(None, 0)
         if connection.in_transaction:
             connection.execute("COMMIT")
 

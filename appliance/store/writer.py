@@ -111,14 +111,17 @@ class Writer:
 
     async def _commit(self, group: list[_Waiting]) -> None:
         started = time.perf_counter()
-        failure = await self._thread.run(partial(_commit_group, group, self._timeout_s))
+        failure: ProntuarioError | None = errors.FAILED(retry_after=RETRY_AFTER_S)
+        try:
+            failure = await self._thread.run(partial(_commit_group, group, self._timeout_s))
+        finally:  # also when the thread breaks in a way that nobody foresaw
+            if failure is not None:
+                log.error("a group of writes could not be committed", code=failure.kind.code, count=len(group))
+                _fail(group, failure)
         self._meters.committed(len(group), time.perf_counter() - started)
-        if failure is not None:
-            log.error("a group of writes could not be committed", code=failure.kind.code, count=len(group))
-            _fail(group, failure)
-            return
-        self._committed.extend(group)
-        self._something_committed.set()
+        if failure is None:
+            self._committed.extend(group)
+            self._something_committed.set()
 
     async def _confirm_groups(self) -> None:
         while not (self._commits_over and not self._committed):

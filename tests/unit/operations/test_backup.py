@@ -93,6 +93,51 @@ async def test_the_record_is_restored_as_it_was_at_a_time(node: Node, tmp_path: 
     assert await asyncio.to_thread(inspect, tmp_path / "now" / "record.sqlite", names) == {"early", "late"}
 
 
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:50])
+
+
+def flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    file.write_bytes(content)
+
+
+def newest_step(folder: Path) -> Path:
+    return max((folder / "ltx" / "0").glob("*.ltx"))
+
+
+DAMAGE = {
+    "a working file cut short": lambda working, _spool: cut(newest_step(working)),
+    "a working file with a flipped bit": lambda working, _spool: flip(newest_step(working)),
+    "an empty working file": lambda working, _spool: newest_step(working).write_bytes(b""),
+    "no working files": lambda working, _spool: shutil.rmtree(working),
+    "no spool": lambda _working, spool: shutil.rmtree(spool),
+    "no newest steps in the spool": lambda _working, spool: shutil.rmtree(spool / "ltx" / "0"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+async def test_damaged_replication_files_heal_by_themselves(tmp_path: Path, damage: str) -> None:
+    home = tmp_path / "home"
+    for number, life in enumerate(("a", "b", "c")):
+        node = Node(home)
+        config = StoreConfig(barrier_timeout_s=60.0)
+        async with await Database.open(
+            home / "data" / "record.sqlite", config, barrier=node.litestream.barrier
+        ) as database:
+            node.database = database
+            await node.litestream.start()
+            await node.note(f"{life}1")
+            await node.note(f"{life}2")
+        await node.litestream.stop()
+        if number == 0:
+            DAMAGE[damage](home / "data" / ".record.sqlite-litestream", node.spool)
+    await asyncio.to_thread(restore, node.spool, tmp_path / "to")
+    kept = await asyncio.to_thread(inspect, tmp_path / "to" / "record.sqlite", names)
+    assert kept == {"a1", "a2", "b1", "b2", "c1", "c2"}
+
+
 async def test_a_thinned_spool_restores_everything(node: Node, tmp_path: Path) -> None:
     await node.note("0")
     level_2 = node.spool / "ltx" / "2"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import stat
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from appliance.config.model import Store as StoreConfig
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.storage import Query, Transaction
 from appliance.store.database import Database
-from appliance.store.sqlite import IntegrityError, check_library
+from appliance.store.sqlite import IntegrityError, check_library, read_consistently
 from appliance.telemetry.metrics import Metrics
 from tests.fakes.store_barriers import HeldBarrier
 from tests.unit.store.conftest import Opener, add, things
@@ -150,3 +151,35 @@ async def test_commits_are_counted(tmp_path: Path) -> None:
         await asyncio.gather(*(database.write(lambda tx: tx.one("SELECT 1")) for _ in range(7)))
     assert metrics.registry.get_sample_value("prontuario_store_writes_total") == 7
     assert metrics.registry.get_sample_value("prontuario_store_confirm_seconds_count") in range(1, 8)
+
+
+async def test_a_read_without_end_is_broken_off_and_its_connection_goes_on(open_database: Opener) -> None:
+    database = await open_database(readers=1)
+    endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    with pytest.raises(ProntuarioError) as caught:
+        await database._readers[0].run(partial(read_consistently, lambda query: query.one(endless), 0.05))
+    assert (caught.value.kind.code, caught.value.retry_after) == ("store.slow_read", 0.05)
+    assert await database.read(things) == []
+
+
+class Unforeseen(BaseException):
+    pass
+
+
+async def test_a_writer_thread_that_breaks_answers_everybody_and_closes(tmp_path: Path) -> None:
+    database = await Database.open(tmp_path / "b.sqlite", StoreConfig(litestream=False))
+
+    def break_the_thread(_tx: Transaction) -> None:
+        raise Unforeseen
+
+    waiting = asyncio.gather(
+        database.write(break_the_thread), database.write(lambda tx: tx.one("SELECT 1")), return_exceptions=True
+    )
+    answers = await waiting
+    codes = [answer.kind.code for answer in answers if isinstance(answer, ProntuarioError)]
+    assert codes == ["store.failed", "store.failed"]
+    with pytest.raises(ProntuarioError) as caught:
+        await database.write(lambda tx: tx.one("SELECT 1"))
+    assert caught.value.kind.code == "store.closed"
+    with pytest.raises(Unforeseen):
+        await database.close()
