@@ -1,9 +1,10 @@
 """The child process of one engine: ``python -m appliance.engines.child FD BLOCK_PREFIX WATCHDOG_S LOAD_LIMIT_S``.
 
-Two threads: one reads the socket, the main one loads and steps (a model library is used from one thread only). Before
-``Load`` arrives nothing but the standard library, msgspec and our messages is imported. Whatever happens to the core,
-this process ends: EOF ends it even while a step hangs, and a watchdog that needs no interpreter lock ends it when native
-code holds that lock for too long.
+The main thread reads the socket, loads and steps (a model library is used from one thread only); messages that come while
+a step runs wait in the socket, and slow the core down if they are many. Before ``Load`` arrives nothing but the standard
+library, msgspec and our messages is imported. Whatever happens to the core, this process ends: a guard thread sees the end
+of the socket even while a step hangs, and a watchdog that needs no interpreter lock ends it when native code holds that
+lock for too long.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import faulthandler
 import importlib
 import os
-import queue
+import select
 import signal
 import socket
 import sys
@@ -42,28 +43,40 @@ from appliance.plugin_api.messages import (
 EXIT_LOAD_FAILED: Final = 69
 EXIT_STEP_FAILED: Final = 70
 _READ_BYTES: Final = 256 << 10
+_GUARD_MS: Final = 1000
 _LONGEST_MESSAGE: Final = 400
 
 
 class Link:
-    """The child's end of the socket. ``inbox`` is filled by the reading thread; only the stepping thread sends."""
+    """The child's end of the socket, used by the stepping thread alone; a guard thread only watches for its end."""
 
     def __init__(self, sock: socket.socket, prefix: str) -> None:
         self._socket = sock
         self._writer = FrameWriter(f"{prefix}c")
         self._reader: FrameReader[ToEngine] = FrameReader(ToEngine, f"{prefix}p")  # type: ignore[arg-type]
-        self.inbox: queue.SimpleQueue[ToEngine] = queue.SimpleQueue()
+        threading.Thread(target=self._guard_forever, args=(os.getppid(),), name="guard", daemon=True).start()
 
-    def read_forever(self) -> NoReturn:
-        """Fill the inbox until the core is gone; then end the process, whatever the other thread does."""
-        try:
-            while data := self._socket.recv(_READ_BYTES):
-                for message in self._reader.feed(data):
-                    self.inbox.put(message)
-        except (OSError, FrameError, BlockError):
+    def _guard_forever(self, core: int) -> NoReturn:
+        """End the process when the core is gone, whatever the stepping thread does. Never wakes for messages."""
+        poll = select.poll()
+        poll.register(self._socket.fileno(), select.POLLHUP)
+        while os.getppid() == core and not poll.poll(_GUARD_MS):
             pass
-        finally:
+        self.leave(0)
+
+    def receive(self, *, wait: bool) -> list[ToEngine]:
+        """What has arrived; with ``wait`` at least one message. Ends the process if the core is gone."""
+        messages: list[ToEngine] = []
+        try:
+            while wait and not messages:
+                messages += self._reader.feed(self._socket.recv(_READ_BYTES) or self.leave(0))
+            while data := self._socket.recv(_READ_BYTES, socket.MSG_DONTWAIT):
+                messages += self._reader.feed(data)
+        except BlockingIOError:
+            return messages
+        except (OSError, FrameError, BlockError):
             self.leave(0)
+        return messages or self.leave(0)
 
     def send(self, messages: list[FromEngine]) -> None:
         """Send all in one write; blocks while the core does not read, which slows this engine down and nobody else."""
@@ -129,7 +142,7 @@ class Stepper:
             busy = self._busy()
             if self._close_at is not None and (not busy or time.monotonic() >= self._close_at):
                 return
-            for message in self._messages(wait=not busy):
+            for message in self._link.receive(wait=not busy):
                 self._handle(message)
             if self._busy():
                 self._step()
@@ -140,13 +153,6 @@ class Stepper:
         except Exception as error:  # noqa: BLE001  an engine that can't even tell is treated like a failed step
             self._step_failed(error)
             return False
-
-    def _messages(self, *, wait: bool) -> list[ToEngine]:
-        inbox = self._link.inbox
-        messages = [inbox.get()] if wait else []
-        while not inbox.empty():
-            messages.append(inbox.get_nowait())
-        return messages
 
     def _handle(self, message: ToEngine) -> None:
         if isinstance(message, Submit):
@@ -220,8 +226,8 @@ def _build(message: Load) -> tuple[Engine, Loaded]:
 
 
 def _load(link: Link) -> Engine:
-    message = link.inbox.get()
-    if not isinstance(message, Load):
+    message, *early = link.receive(wait=True)
+    if early or not isinstance(message, Load):
         link.leave(EXIT_LOAD_FAILED)
     try:
         engine, loaded = _build(message)
@@ -241,7 +247,6 @@ def main(arguments: list[str]) -> NoReturn:
     faulthandler.enable()
     link = Link(socket.socket(fileno=int(descriptor)), prefix)
     watchdog = Watchdog(float(load_limit_s))
-    threading.Thread(target=link.read_forever, name="reader", daemon=True).start()
     engine = _load(link)
     watchdog.limit(float(watchdog_s))
     Stepper(engine, link).run()
