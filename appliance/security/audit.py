@@ -65,19 +65,24 @@ class Proof(msgspec.Struct, frozen=True):
 
 _encoder: Final = msgspec.json.Encoder()
 _decoder: Final = msgspec.json.Decoder(AuditEvent)
-_NEXT: Final = "SELECT coalesce(max(seq), 0) FROM audit_event"
+_SIZE: Final = "SELECT coalesce(max(seq), 0) FROM audit_event"
+_LAST: Final = "SELECT seq, body FROM audit_event ORDER BY seq DESC LIMIT 1"
 _INSERT: Final = "INSERT INTO audit_event (seq, body) VALUES (?, ?)"
 _INSERT_NODE: Final = "INSERT INTO audit_node (level, position, hash) VALUES (?, ?, ?)"
 
 
 def append(tx: Transaction, event: AuditEvent) -> int:
     """Write ``event`` as the next leaf; its sequence number, from 1. Fails the whole transaction if it can't."""
-    size = size_of(tx)
+    last = tx.one(_LAST)
+    size = 0 if last is None else as_int(last[0])
     body = _encoder.encode(event).decode()
     tx.execute(_INSERT, (size + 1, body))
-    if size & 1:
-        for level, position, value in completed_by(size, leaf_hash(body.encode()), _Nodes(tx)):
-            tx.execute(_INSERT_NODE, (level, position, value))
+    if last is not None and size & 1:
+        # The left neighbour was just read: half of all appends need no other node.
+        pair = node_hash(leaf_hash(str(last[1]).encode()), leaf_hash(body.encode()))
+        tx.execute(_INSERT_NODE, (1, size >> 1, pair))
+        for level, position, value in completed_by(size >> 1, pair, _Above(tx)):
+            tx.execute(_INSERT_NODE, (level + 1, position, value))
     return size + 1
 
 
@@ -135,7 +140,7 @@ def decode_body(body: str) -> AuditEvent:
 def as_fhir(row: AuditRow) -> dict[str, Any]:
     """The event as a FHIR R4 AuditEvent (§6.2), for export to another system's audit repository."""
     event = row.event
-    entity = [{"what": {"reference": reference}} for reference in (event.patient, event.resource) if reference]
+    entity = [{"what": _what(reference)} for reference in (event.patient, event.resource) if reference]
     return {
         "resourceType": "AuditEvent",
         "id": f"audit-{row.seq}",
@@ -156,6 +161,13 @@ def as_fhir(row: AuditRow) -> dict[str, Any]:
         "source": {"observer": {"display": "Prontuário"}},
         **({"entity": entity} if entity else {}),
     }
+
+
+def _what(reference: str) -> dict[str, Any]:
+    """A FHIR reference (``Patient/12``); what is no FHIR resource (``user/12``) is named by an identifier."""
+    if reference[:1].isupper():
+        return {"reference": reference}
+    return {"identifier": {"system": "urn:prontuario:resource", "value": reference}}
 
 
 def _outcome(status: int) -> str:
@@ -183,9 +195,16 @@ class _Nodes:
         return row[0]
 
 
+class _Above(_Nodes):
+    """The tree from level 1 upwards, whose leaves are pairs."""
+
+    def __call__(self, level: int, position: int) -> bytes:
+        return super().__call__(level + 1, position)
+
+
 def size_of(q: Query) -> int:
     """How many events there are."""
-    row = q.one(_NEXT)
+    row = q.one(_SIZE)
     return as_int(row[0]) if row is not None else 0
 
 

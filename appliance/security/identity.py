@@ -256,7 +256,11 @@ class Identity:
     async def count_enrolment_attempt(self, code: str) -> None:
         """Before ``enrol``: note a wrong code durably, since a refusal undoes its own transaction."""
         if await self._store.read(lambda q: devices.is_wrong_attempt(q, code)):
-            await self._store.write(lambda tx: devices.count_wrong_attempt(tx, code))
+            await self._store.write(partial(self._count_wrong, code))
+
+    def _count_wrong(self, code: str, tx: Transaction) -> None:
+        devices.count_wrong_attempt(tx, code)
+        audit.append(tx, self._event("enrol", 403, user_id="", code="wrong_code"))
 
     def enrol(
         self, tx: Transaction, *, code: str, csr: bytes, name: str, signing_public_key: bytes | None = None

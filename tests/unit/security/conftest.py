@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from appliance.config.model import Config, Paths, Security, Store
-from appliance.security import devices, users
+from appliance.plugin_api.errors import ProntuarioError
+from appliance.security import audit, devices, users
 from appliance.security.authority import Authority
 from appliance.security.identity import Identity
 from appliance.security.sessions import Tokens
@@ -140,3 +141,14 @@ class Phones:
 @pytest.fixture
 def phones(db: Database, identity: Identity) -> Phones:
     return Phones(db, identity)
+
+
+async def refusal(awaitable: object) -> str:
+    with pytest.raises(ProntuarioError) as caught:
+        await awaitable  # type: ignore[misc]
+    return caught.value.kind.code
+
+
+async def login_events(db: Database) -> list[audit.AuditEvent]:
+    rows = await db.read(audit.read_events)
+    return [row.event for row in reversed(rows) if row.event.action == "login"]

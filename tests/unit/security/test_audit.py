@@ -6,6 +6,7 @@ from pysqlite3 import dbapi2
 from appliance.config.model import Config, Paths
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.storage import Query, Transaction
+from appliance.records.validation import validate
 from appliance.security import audit, audit_heads
 from appliance.security.audit import AuditEvent, AuditRow
 from appliance.security.audit_heads import HeadSigner, check_log, key_id_of, verify_head
@@ -250,3 +251,9 @@ def test_an_event_as_fhir(method: str, action: str, status: int, outcome: str) -
     assert (resource["action"], resource["outcome"], resource["recorded"]) == (action, outcome, AT)
     assert [entity["what"]["reference"] for entity in resource["entity"]] == ["Patient/3", "Observation/9"]
     assert resource["agent"][0]["who"]["identifier"]["value"] == "u3"
+
+
+@pytest.mark.parametrize("resource", ["Observation/9", "user/9", "", "audit"])
+def test_the_fhir_form_is_valid_r4(resource: str) -> None:
+    validate(audit.as_fhir(AuditRow(7, event(3, method="GET", status=200, device_id="d1", resource=resource))))
+    validate(audit.as_fhir(AuditRow(8, AuditEvent(at=AT, action="login", resource=resource))))

@@ -168,8 +168,8 @@ def _open(home: Path) -> str:
 
 
 def test_two_processes_that_initialise_at_once_agree(tmp_path: Path) -> None:
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
-        pins = pool.map(_open, [tmp_path / "home"] * 6)
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        pins = pool.map(_open, [tmp_path / "home"] * 4)
     assert len(set(pins)) == 1
 
 

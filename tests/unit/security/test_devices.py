@@ -10,7 +10,7 @@ from appliance.security.devices import Enrolled, EnrolmentCode
 from appliance.security.identity import Identity
 from appliance.store.database import Database
 from tests.fakes.hand_clock import HandClock
-from tests.unit.security.conftest import Phones, der_of, new_csr
+from tests.unit.security.conftest import Phones, der_of, new_csr, refusal
 
 
 @pytest.fixture
@@ -31,12 +31,6 @@ async def enrol(
     return await db.write(
         lambda tx: identity.enrol(tx, code=code, csr=csr or new_csr(), name="iPhone", signing_public_key=key)
     )
-
-
-async def refusal(awaitable: object) -> str:
-    with pytest.raises(ProntuarioError) as caught:
-        await awaitable  # type: ignore[misc]
-    return caught.value.kind.code
 
 
 async def test_a_code_enrols_one_device_of_its_person(
@@ -85,6 +79,8 @@ async def test_after_five_wrong_guesses_even_the_right_code_is_refused(
     for _ in range(5):
         assert await refusal(enrol(db, identity, wrong)) == "enrolment.refused"
     assert await refusal(enrol(db, identity, code.code)) == "enrolment.refused"
+    codes = [row.event.detail_code for row in await db.read(audit.read_events)]
+    assert codes == ["wrong_code"] * 5
 
 
 async def test_four_wrong_guesses_are_forgiven(db: Database, identity: Identity, code: EnrolmentCode) -> None:

@@ -9,6 +9,7 @@ from appliance.security.identity import Identity
 from appliance.security.policy import KNOWN, ROLES, Policy, permissions_of
 from appliance.security.vault import Vault
 from appliance.store.database import Database
+from tests.unit.security.conftest import refusal
 
 NOW = "2026-03-02T12:00:00.000Z"
 
@@ -17,12 +18,6 @@ async def add(db: Database, vault: Vault, name: str, role: str = "nurse") -> use
     return await db.write(
         lambda tx: users.create_user(tx, vault, username=name, role=role, display_name=name.title(), now=NOW)
     )
-
-
-async def refusal(awaitable: object) -> str:
-    with pytest.raises(ProntuarioError) as caught:
-        await awaitable  # type: ignore[misc]
-    return caught.value.kind.code
 
 
 async def test_a_person_gets_an_id_and_a_signing_key(db: Database, vault: Vault) -> None:
