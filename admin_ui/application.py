@@ -59,8 +59,6 @@ def build(link: CoreLink) -> FastAPI:
         sweeper = asyncio.create_task(_sweep(sessions), name="dashboard sessions")
         yield
         sweeper.cancel()
-        for session in sessions.signed_in():
-            await _leave(sessions, session)
         await link.aclose()
 
     app = FastAPI(title="Prontuário", openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)

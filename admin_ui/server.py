@@ -52,6 +52,13 @@ class DashboardServer(uvicorn.Server):
         if self.started:
             self._ready()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Wait for no browser: there is nothing here to finish, and a polite TLS close may take half a minute."""
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
+        await super().shutdown(sockets)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """End the loop on SIGTERM, SIGINT, or EOF on the leash."""

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from admin_ui import shapes as ours
+from appliance.api import admin_shapes, identity_shapes
+from appliance.engines.fleet import EngineReport
+from appliance.plugin_host.host import PluginReport
+from appliance.security import audit_heads, devices, sessions, users
+from appliance.store import job_records
+
+PAIRS = [
+    (ours.NodeFacts, admin_shapes.NodeFacts),
+    (ours.EngineRow, EngineReport),
+    (ours.PluginRow, PluginReport),
+    (ours.HealthRow, admin_shapes.HealthRow),
+    (ours.ModelRow, admin_shapes.ModelRow),
+    (ours.Snapshot, admin_shapes.Snapshot),
+    (ours.JobRow, job_records.JobRow),
+    (ours.JobList, admin_shapes.JobList),
+    (ours.AccessRow, admin_shapes.AccessRow),
+    (ours.AuditReport, audit_heads.Report),
+    (ours.Login, sessions.Tokens),
+    (ours.Me, identity_shapes.Me),
+    (ours.UserRow, users.User),
+    (ours.UserList, identity_shapes.UserList),
+    (ours.DeviceRow, devices.Device),
+    (ours.DeviceList, identity_shapes.DeviceList),
+    (ours.EnrolmentCode, identity_shapes.CodeForDevice),
+]
+
+
+@pytest.mark.parametrize(("mine", "core"), PAIRS, ids=lambda shape: shape.__name__)
+def test_core_says_every_field_that_the_dashboard_reads(mine: type, core: type) -> None:
+    read = {field.encode_name for field in msgspec.structs.fields(mine)}
+    said = {field.encode_name for field in msgspec.structs.fields(core)}
+    assert read <= said
+
+
+def test_every_shape_is_compared() -> None:
+    compared = {mine for mine, _ in PAIRS} | {ours.AdminPageRow, ours.Problem}
+    structs = {one for one in vars(ours).values() if isinstance(one, type) and issubclass(one, msgspec.Struct)}
+    assert structs == compared
