@@ -21,18 +21,17 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
+import uvloop
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import uvloop  # noqa: E402  after the path is set, so that the bench runs from anywhere
-from report import Report, say  # noqa: E402  same
 
-from appliance.engines.frames import FrameReader, FrameWriter  # noqa: E402  same
-from appliance.engines.ledger import MemoryLedger  # noqa: E402  same
-from appliance.engines.supervisor import EngineSupervisor  # noqa: E402  same
-from appliance.plugin_api.engine import CallOptions, EngineSpec, EngineStatus  # noqa: E402  same
-from appliance.plugin_api.messages import FromEngine, Output, Submit, ToEngine  # noqa: E402  same
+from appliance.engines.frames import FrameReader, FrameWriter
+from appliance.engines.ledger import MemoryLedger
+from appliance.engines.supervisor import EngineSupervisor
+from appliance.plugin_api.engine import CallOptions, EngineSpec, EngineStatus
+from appliance.plugin_api.messages import FromEngine, Output, Submit, ToEngine
+from bench.report import Report, say
 
 ECHO = "appliance.plugin_api.testing.echo_engine:EchoEngine"
 ROUND_TRIPS = 5000

@@ -54,14 +54,18 @@ class CallOptions:
 
 
 class Engine(Protocol):
-    """What runs in the child process."""
+    """What runs in the child process.
+
+    After an exception out of ``step`` the child ends, for the state of every running request is unknown; an engine that
+    has an attribute ``survives_step_errors = True`` goes on, with its running requests failed and cancelled.
+    """
 
     def load(self, config: Mapping[str, Any]) -> Loaded:
         """Read the model; raise to refuse. Called once, first."""
         ...
 
     def submit(self, request: Submit) -> None:
-        """Accept a request. Raise ``ValueError`` for a bad payload: only this request fails."""
+        """Accept a request. Raise ``ValueError`` for a bad payload: only this request fails (its ``code``, if any, is told)."""
         ...
 
     def step(self) -> list[Output | Failed]:
@@ -137,6 +141,8 @@ class EngineHandle(Protocol):
 
         Raises:
             ProntuarioError: ``engine.busy`` 429, ``engine.unavailable`` 503, ``engine.deadline`` 504, ``engine.died`` 503,
-                ``engine.poison`` 422, ``engine.failed`` 422/500 with the child's code in ``details["reason"]``.
+                ``engine.poison`` 422; ``engine.rejected`` 422 (the engine refused the request) and ``engine.failed`` 500
+                (its own fault), both with the child's code in ``details["reason"]``; ``engine.too_large`` 413,
+                ``engine.overflow`` 503 (the answer was not read for too long).
         """
         ...
