@@ -119,6 +119,7 @@ class NoteView(msgspec.Struct):
     amends: str | None
     amendment_reason: str | None
     amended_by: str | None
+    written: tuple[str, ...]
     created_at: str
     changed_at: str
 
@@ -269,6 +270,7 @@ def note_view(note: Note, segments: list[Segment]) -> NoteView:
         amends=note.amends,
         amendment_reason=note.amendment_reason,
         amended_by=note.amended_by,
+        written=note.written,
         created_at=note.created_at,
         changed_at=note.changed_at,
     )

@@ -28,6 +28,7 @@ def bundle(q: Query, note_id: str, now: str) -> dict[str, Any]:
     wanted += [("Practitioner", str(identifier)) for identifier in sorted(map(str, practitioners))]
     if dictation.document_id:
         wanted.append(("DocumentReference", dictation.document_id))
+    wanted += [(kind, identifier) for kind, _, identifier in (one.partition("/") for one in note.written)]
     entries: list[dict[str, Any]] = []
     for resource_type, resource_id in wanted:
         with suppress(ProntuarioError):  # somebody deleted it since; the document holds what there is

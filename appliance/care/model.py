@@ -146,6 +146,8 @@ class Note(msgspec.Struct, frozen=True):
     signature: dict[str, Any] | None
     signed_by: str | None
     signed_at: str | None
+    written: tuple[str, ...]
+    """What the signing wrote beside the Composition: references such as ``Observation/12``."""
     created_at: str
     changed_at: str
     content: Content

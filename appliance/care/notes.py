@@ -165,6 +165,12 @@ def seal(tx: Transaction, note: Note, signature: dict[str, Any], *, signer: str,
     return get(tx, note.id)
 
 
+def remember_written(tx: Transaction, note: Note, references: Sequence[str]) -> Note:
+    """Keep the references of what the signing wrote beside the Composition."""
+    tx.execute("UPDATE care_note SET written = ? WHERE id = ?", (rows.encode(list(references)), note.id))
+    return get(tx, note.id)
+
+
 def amend(tx: Transaction, note_id: str, *, reason: str, author: str, now: str) -> Note:
     """Begin an amendment: a draft with the signed content, to be edited, reviewed and signed in its own right.
 

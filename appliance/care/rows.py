@@ -38,9 +38,12 @@ def note(row: Row, content: str | bytes) -> Note:
     """From a row of NOTE_COLUMNS and the content of its current version."""
     signature = row["signature"]
     decoded = None if signature is None else msgspec.json.decode(str(signature))
-    return msgspec.convert(
-        _values(row) | {"signature": decoded, "content": msgspec.json.decode(content, type=Content)}, Note
-    )
+    values = _values(row) | {
+        "signature": decoded,
+        "written": msgspec.json.decode(str(row["written"])),
+        "content": msgspec.json.decode(content, type=Content),
+    }
+    return msgspec.convert(values, Note)
 
 
 def encode(value: Any) -> str:

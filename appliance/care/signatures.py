@@ -101,9 +101,11 @@ def sign(
     notes.update_composition(tx, sealed, dictation, author=signer.user_id, now=moment)
     who = person(signer.practitioner_id, signer.username)
     evidence = provenance(sealed, dictation, who, msgspec.to_builtins(signature), document(sealed))
-    for resource in [evidence, *observations(sealed, dictation)]:
+    written = [
         repository.create(tx, resource, now=moment, author=signer.user_id)
-    return sealed
+        for resource in [evidence, *observations(sealed, dictation)]
+    ]
+    return notes.remember_written(tx, sealed, [f"{one['resourceType']}/{one['id']}" for one in written])
 
 
 def _accept(

@@ -74,6 +74,7 @@ CREATE TABLE care_note (
     signature TEXT, -- JSON: signature and the form that it covers
     signed_by TEXT,
     signed_at TEXT,
+    written TEXT NOT NULL DEFAULT '[]', -- JSON: what the signing wrote beside the Composition, such as Observation/12
     created_at TEXT NOT NULL,
     changed_at TEXT NOT NULL
 ) STRICT;

@@ -183,10 +183,8 @@ async def test_a_signed_note_is_final_immutable_and_complete_in_the_record(ward:
     assert {"system": "urn:prontuario:immutable", "code": "signed"} in composition["meta"]["tag"]
     source = composition["section"][0]["extension"][0]["extension"]
     assert {"url": "segment", "valueUnsignedInt": 1} in source
-    rows = await ward.store.read(
-        lambda q: q.all("SELECT type, id FROM record_head WHERE type IN ('Provenance', 'Observation')")
-    )
-    made = {str(row["type"]): await ward.resource(str(row["type"]), str(row["id"])) for row in rows}
+    parts = [reference.split("/") for reference in signed.written]
+    made = {kind: await ward.resource(kind, identifier) for kind, identifier in parts}
     assert set(made) == {"Provenance", "Observation"}
     pressure = [part["valueQuantity"]["value"] for part in made["Observation"]["component"]]
     assert pressure == [120, 80]
@@ -237,7 +235,7 @@ async def test_the_export_is_a_valid_fhir_document_with_its_signature(ward: Ward
     bundle = await ward.store.read(lambda q: ward.consults.export(q, signed.id))
     validate(bundle)
     kinds = [entry["resource"]["resourceType"] for entry in bundle["entry"]]
-    assert kinds == ["Composition", "Patient", "Encounter", "DocumentReference"]
+    assert kinds == ["Composition", "Patient", "Encounter", "DocumentReference", "Provenance"]
     assert base64.b64decode(bundle["signature"]["data"]) == canonical(signed.signature)
 
 

@@ -29,7 +29,7 @@ def note_of(*sentences: Sentence, facts: tuple[Fact, ...] = ()) -> Note:
     return Note(
         id="n1", dictation_id="d1", patient_id="p1", encounter_id="e1", state="draft", version=1, composition_id="c1",
         reviewed_by=None, reviewed_at=None, amends=None, amendment_reason=None, amended_by=None, signature=None,
-        signed_by=None, signed_at=None, created_at=NOW, changed_at=NOW, content=content,
+        signed_by=None, signed_at=None, written=(), created_at=NOW, changed_at=NOW, content=content,
     )  # fmt: skip
 
 
