@@ -109,8 +109,11 @@ LAST_ADMIN = define(
 VAULT_LOCKED = define(
     "vault.locked",
     503,
-    pt=("O cofre de chaves não abriu: {reason}.", "Rode `prontuario doctor` nesta máquina."),
-    en=("The key vault did not open: {reason}.", "Run `prontuario doctor` on this machine."),
+    pt=("O cofre de chaves não abriu: {reason}.", "Corrija isso e inicie o nó de novo; `prontuario doctor` diz mais."),
+    en=(
+        "The key vault did not open: {reason}.",
+        "Correct that and start the node again; `prontuario doctor` says more.",
+    ),
 )
 VAULT_DAMAGED = define(
     "vault.damaged",

@@ -28,6 +28,7 @@ PASSPHRASE_VARIABLE: Final = "PRONTUARIO_PASSPHRASE"  # noqa: S105  the name of 
 PASSPHRASE_FD_VARIABLE: Final = "PRONTUARIO_PASSPHRASE_FD"  # noqa: S105  the name of a variable
 SYSTEM_KEYCHAIN: Final = "/Library/Keychains/System.keychain"
 _KEYCHAIN_TIMEOUT_S: Final = 30.0
+MIN_PASSPHRASE: Final = 12
 _ACCOUNT: Final = "prontuario"
 _HEX_KEY: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -138,6 +139,8 @@ class PassphraseProtector:
 
     ask: Callable[[], str]
     cost: Cost = Cost()
+    ask_new: Callable[[], str] | None = None
+    """How a new passphrase is asked for; ``ask``, if None."""
     name: str = "passphrase"
 
     def make(self) -> tuple[bytes, dict[str, str]]:
@@ -147,13 +150,17 @@ class PassphraseProtector:
             "salt": secrets.token_hex(16), "time": str(cost.time), "memory_kib": str(cost.memory_kib),
             "lanes": str(cost.lanes),
         }  # fmt: skip
-        return self.key(parameters), parameters
+        passphrase = (self.ask_new or self.ask)()
+        if len(passphrase) < MIN_PASSPHRASE:
+            raise VAULT_LOCKED(reason=f"the passphrase needs at least {MIN_PASSPHRASE} characters")
+        return self._derive(passphrase, parameters), parameters
 
     def key(self, parameters: Mapping[str, str]) -> bytes:
         """See ``Protector.key``. A wrong passphrase gives a wrong key, which then fails to unwrap."""
-        passphrase = self.ask()
-        if not passphrase:
-            raise VAULT_LOCKED(reason="the passphrase is empty")
+        return self._derive(self.ask(), parameters)
+
+    @staticmethod
+    def _derive(passphrase: str, parameters: Mapping[str, str]) -> bytes:
         try:
             return argon2.low_level.hash_secret_raw(
                 passphrase.encode(), bytes.fromhex(parameters["salt"]), time_cost=int(parameters["time"]),
@@ -170,6 +177,26 @@ def ask_passphrase() -> str:
     Raises:
         ProntuarioError: ``vault.locked`` when nobody can be asked.
     """
+    given = _given_passphrase()
+    return _typed_passphrase("Frase secreta / passphrase: ") if given is None else given
+
+
+def ask_new_passphrase() -> str:
+    """As ``ask_passphrase``; a person types it twice, for a slip would lock the node out of its own record.
+
+    Raises:
+        ProntuarioError: ``vault.locked`` when nobody can be asked, or the two differ.
+    """
+    given = _given_passphrase()
+    if given is not None:
+        return given
+    first = _typed_passphrase("Nova frase secreta / new passphrase: ")
+    if _typed_passphrase("De novo / again: ") != first:
+        raise VAULT_LOCKED(reason="the two passphrases differ")
+    return first
+
+
+def _given_passphrase() -> str | None:
     given = os.environ.pop(PASSPHRASE_VARIABLE, None)
     if given is not None:
         return given
@@ -180,9 +207,13 @@ def ask_passphrase() -> str:
                 return file.readline().rstrip("\n")
         except (OSError, ValueError) as error:
             raise VAULT_LOCKED(reason=f"{PASSPHRASE_FD_VARIABLE} can't be read") from error
+    return None
+
+
+def _typed_passphrase(prompt: str) -> str:
     if not sys.stdin.isatty():
         raise VAULT_LOCKED(reason=f"set {PASSPHRASE_VARIABLE} or {PASSPHRASE_FD_VARIABLE}, or start from a terminal")
-    return getpass.getpass("Prontuário: ")
+    return getpass.getpass(prompt)
 
 
 def protector_kind(config: Config, platform: str = sys.platform) -> str:
@@ -206,5 +237,5 @@ def protector_for(kind: str, config: Config, paths: Paths) -> Protector:
     if kind == "keychain":
         return KeychainProtector(service=f"br.prontuario.master.{config.node.name}")
     if kind == "passphrase":
-        return PassphraseProtector(ask_passphrase)
+        return PassphraseProtector(ask_passphrase, ask_new=ask_new_passphrase)
     return FileProtector(paths.secrets / "development.key")

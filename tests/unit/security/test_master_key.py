@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import stat
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,7 @@ from appliance.security.protectors import (
     KeychainProtector,
     PassphraseProtector,
     Protector,
+    ask_new_passphrase,
     ask_passphrase,
     protector_kind,
 )
@@ -39,7 +42,7 @@ def keychain(folder: Path) -> KeychainProtector:
 BUILDERS: dict[str, Build] = {
     "file": lambda folder: FileProtector(folder / "development.key"),
     "keychain": keychain,
-    "passphrase": lambda _: PassphraseProtector(lambda: "longa frase", CHEAP),
+    "passphrase": lambda _: PassphraseProtector(lambda: "uma longa frase", CHEAP),
 }
 
 
@@ -188,9 +191,62 @@ def test_a_bad_file_descriptor_is_told(monkeypatch: pytest.MonkeyPatch, descript
         ask_passphrase()
 
 
-def test_an_empty_passphrase_is_refused() -> None:
-    with pytest.raises(ProntuarioError, match="empty"):
-        PassphraseProtector(lambda: "", CHEAP).make()
+@pytest.mark.parametrize("passphrase", ["", "curta demais"[:11]])
+def test_a_short_new_passphrase_is_refused(passphrase: str) -> None:
+    with pytest.raises(ProntuarioError, match="at least 12"):
+        PassphraseProtector(lambda: passphrase, CHEAP).make()
+
+
+_ASKING = """
+from appliance.plugin_api.errors import ProntuarioError
+from appliance.security.protectors import ask_new_passphrase
+try:
+    print("GOT", ask_new_passphrase())
+except ProntuarioError as error:
+    print("REFUSED", error)
+"""
+
+
+def on_a_terminal(*typed: str) -> str:
+    """What ``ask_new_passphrase`` says in a process of its own, on whose terminal somebody types."""
+    keyboard, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", _ASKING],
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    os.close(terminal)
+    assert process.stdout is not None
+    for line in typed:
+        prompt = b""
+        while not prompt.endswith(b": "):
+            read = process.stdout.read(1)
+            assert read, prompt
+            prompt += read
+        os.write(keyboard, line.encode() + b"\n")
+    rest, _ = process.communicate(timeout=60)
+    os.close(keyboard)
+    return rest.decode().strip()
+
+
+def test_a_person_types_a_new_passphrase_twice() -> None:
+    assert on_a_terminal("uma frase bem longa", "uma frase bem longa") == "GOT uma frase bem longa"
+    assert "two passphrases differ" in on_a_terminal("uma frase bem longa", "uma frase bem lomga")
+
+
+def test_nobody_to_ask() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _ASKING], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
+    )
+    assert "REFUSED vault.locked" in done.stdout
+    assert "PRONTUARIO_PASSPHRASE" in done.stdout
+
+
+def test_a_new_passphrase_from_the_environment_is_not_asked_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRONTUARIO_PASSPHRASE", "uma frase bem longa")
+    assert ask_new_passphrase() == "uma frase bem longa"
 
 
 @pytest.mark.parametrize("parameters", [{}, {"salt": "zz", "time": "1", "memory_kib": "8", "lanes": "1"},
