@@ -1,46 +1,20 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from types import SimpleNamespace
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from appliance.config import ConfigError
-from appliance.plugin_api.capabilities import ChatDelta, ModelInfo
 from appliance.plugin_api.engine import EngineStatus
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.hooks import Provider
 from appliance.plugin_host.abilities import Offer, PluginAbilities
-
-
-class Chat:
-    """A chat model whose readiness a test can change."""
-
-    def __init__(self, name: str, *, ready: bool = True) -> None:
-        self.name = name
-        self.ready = ready
-        self.broken = False
-
-    def model(self) -> ModelInfo:
-        if self.broken:
-            raise RuntimeError("broken")
-        return ModelInfo(self.name, "0" * 64, "chat_model", demonstration=False, ready=self.ready)
-
-    async def chat(self, *_arguments: Any) -> AsyncIterator[ChatDelta]:
-        yield ChatDelta("", "stop")
-
-
-class Cloud:
-    def __init__(self, *, configured: bool) -> None:
-        self._configured = configured
-
-    def configured(self) -> bool:
-        return self._configured
+from tests.fakes.providers import Chat, Cloud, Engine
 
 
 def offer(plugin: str, chat: Any = None, status: EngineStatus | None = None, **provider: Any) -> Offer:
-    engines: Any = () if status is None else (SimpleNamespace(status=status),)
+    engines: Any = () if status is None else (Engine(status),)
     return Offer(plugin, Provider("chat_model", "main", chat or Chat(plugin), **provider), engines)
 
 
