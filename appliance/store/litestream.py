@@ -72,6 +72,7 @@ class Litestream:
         self._stopping = asyncio.Event()
         self._restarts = 0
         self._damaged = False
+        self._put_aside: Path | None = None
         self._working_files = self._database.with_name(f".{self._database.name}-litestream")
         self._started_at = 0.0
         self._up = metrics.gauge("litestream_up", "Whether the Litestream child runs") if metrics else None
@@ -125,6 +126,17 @@ class Litestream:
             return Health("degraded", f"litestream was restarted {self._restarts} times", "see litestream.log")
         return Health("ok", "litestream confirms writes")
 
+    async def renew(self) -> Path:
+        """Begin a new spool with a snapshot, because the old one failed its proof; returns where that one was put aside.
+
+        Nothing is acknowledged until the new spool is complete. Whoever has looked at the old one deletes it.
+        """
+        aside = self._spool.with_name(f"{self._spool.name}.failed-{time.time_ns()}")
+        self._put_aside = aside
+        self._start_over()
+        await self.barrier.confirm()
+        return aside
+
     def _prepare(self) -> None:
         self._spool.mkdir(parents=True, exist_ok=True, mode=0o700)
         config = self._run / "litestream.yml"
@@ -139,8 +151,7 @@ class Litestream:
         while not self._stopping.is_set():
             self._started_at = time.monotonic()
             if self._damaged:
-                await asyncio.to_thread(shutil.rmtree, self._working_files, ignore_errors=True)
-                self._damaged = False
+                await asyncio.to_thread(self._clear_away)
             code = await self._run_once(binary, lock)
             if self._stopping.is_set():
                 return
@@ -154,11 +165,19 @@ class Litestream:
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
     def _start_over(self) -> None:
-        """Litestream's working files are damaged: it makes them anew from the database, beginning with a snapshot."""
-        log.error("litestream's working files are damaged; they are made anew")
+        """Litestream's files are damaged: it makes them anew from the database, beginning with a snapshot."""
+        log.error("litestream's files are damaged; they are made anew")
         self._damaged = True
         if self._lock is not None:
             self._lock.kill_child()
+
+    def _clear_away(self) -> None:
+        if self._put_aside is not None:
+            self._spool.rename(self._put_aside)
+            self._spool.mkdir(mode=0o700)
+            self._put_aside = None
+        shutil.rmtree(self._working_files, ignore_errors=True)
+        self._damaged = False
 
     async def _run_once(self, binary: Path, lock: ProcessLock) -> int:
         """One life of the child; its exit status."""

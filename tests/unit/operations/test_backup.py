@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import shutil
+import signal
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,7 @@ from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.storage import Query, Transaction
 from appliance.store.blobs import BlobStore, DataKey
 from appliance.store.database import Database
-from appliance.store.litestream import Litestream
+from appliance.store.litestream import Litestream, Patience
 from appliance.store.spool import thin
 from appliance.store.sqlite import inspect
 
@@ -31,7 +32,9 @@ class Node:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.spool = home / "data" / "spool"
-        self.litestream = Litestream(home / "data" / "record.sqlite", self.spool, home / "run")
+        self.litestream = Litestream(
+            home / "data" / "record.sqlite", self.spool, home / "run", patience=Patience(between_pings_s=600.0)
+        )
         self.database: Database
 
     async def note(self, *names: str) -> None:
@@ -136,6 +139,22 @@ async def test_damaged_replication_files_heal_by_themselves(tmp_path: Path, dama
     await asyncio.to_thread(restore, node.spool, tmp_path / "to")
     kept = await asyncio.to_thread(inspect, tmp_path / "to" / "record.sqlite", names)
     assert kept == {"a1", "a2", "b1", "b2", "c1", "c2"}
+
+
+async def test_a_spool_that_fails_its_proof_can_be_renewed_while_the_node_runs(node: Node, tmp_path: Path) -> None:
+    await node.note("a", "b")
+    assert node.litestream.pid is not None
+    os.kill(node.litestream.pid, signal.SIGSTOP)  # running, it would make good what it still has
+    for file in node.spool.rglob("*.ltx"):
+        cut(file)
+    with pytest.raises(ProntuarioError) as caught:
+        await verify_latest(node.spool, tmp_path / "scratch")
+    assert caught.value.kind.code == "backup.not_restorable"
+    os.kill(node.litestream.pid, signal.SIGCONT)
+    aside = await node.litestream.renew()
+    assert list(aside.rglob("*.ltx"))
+    await node.note("c")
+    assert (await verify_latest(node.spool, tmp_path / "scratch")).rows['odd "name'] == 3
 
 
 async def test_a_thinned_spool_restores_everything(node: Node, tmp_path: Path) -> None:
