@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
+from appliance.plugin_api.engine import EngineSpec
 from appliance.telemetry.metrics import Metrics
+
+
+class Shown(Protocol):
+    """An engine whose state is read whenever the metrics are."""
+
+    @property
+    def spec(self) -> EngineSpec: ...
+    @property
+    def waiting(self) -> int: ...
+    @property
+    def running(self) -> int: ...
+    @property
+    def resident_bytes(self) -> int: ...
 
 
 class EngineMetrics:
@@ -17,3 +33,10 @@ class EngineMetrics:
         self.waiting = metrics.gauge("engine_waiting", "Requests in the queue", ("engine",))
         self.running = metrics.gauge("engine_running", "Requests in the child", ("engine",))
         self.resident = metrics.gauge("engine_resident_bytes", "Resident memory of the child", ("engine",))
+
+    def show(self, engine: Shown) -> None:
+        """From now on the gauges tell ``engine``'s state at the moment when they are read."""
+        name = engine.spec.name
+        self.waiting.labels(name).set_function(lambda: engine.waiting)
+        self.running.labels(name).set_function(lambda: engine.running)
+        self.resident.labels(name).set_function(lambda: engine.resident_bytes)

@@ -62,6 +62,8 @@ class EngineFleet:
         if engine.spec.name in self._engines:
             raise ValueError(f"an engine named {engine.spec.name!r} exists already")
         self._engines[engine.spec.name] = engine
+        if self._metrics is not None:
+            self._metrics.show(engine)
 
     def __contains__(self, name: str) -> bool:
         return name in self._engines
@@ -98,7 +100,7 @@ class EngineFleet:
         await asyncio.gather(*(engine.stop(drain_s) for engine in self._engines.values()))
 
     def report(self) -> list[EngineReport]:
-        """One row for each engine, by name; the gauges are brought up to date on the way."""
+        """One row for each engine, by name."""
         return [self._row(self._engines[name]) for name in sorted(self._engines)]
 
     def health_checks(self) -> list[HealthCheck]:
@@ -107,10 +109,6 @@ class EngineFleet:
 
     def _row(self, engine: EngineSupervisor) -> EngineReport:
         loaded, name = engine.loaded, engine.spec.name
-        if self._metrics is not None:
-            self._metrics.waiting.labels(name).set(engine.waiting)
-            self._metrics.running.labels(name).set(engine.running)
-            self._metrics.resident.labels(name).set(engine.resident_bytes)
         return EngineReport(
             name=name,
             plugin=engine.plugin,

@@ -73,6 +73,21 @@ async def test_a_death_is_seen_in_the_report(fleet: EngineFleet, until: Until) -
     assert (row.restarts, row.reason) == (1, "SIGKILL")
 
 
+async def test_gauges_tell_the_state_at_the_moment_of_reading(ask: Ask, until: Until) -> None:
+    metrics = Metrics()
+    fleet = EngineFleet(MemoryLedger(1 << 30), metrics)
+    fleet.add(fleet.make(EngineSpec("echo", ECHO, max_running=1), "toy"))
+    await fleet.start()
+    tasks = [asyncio.create_task(ask(fleet.engine("echo"), "mute", b"")) for _ in range(3)]
+    await until(lambda: fleet.engine("echo").running == 1)
+    text = metrics.render().decode()
+    assert 'prontuario_engine_waiting{engine="echo"} 2.0' in text
+    assert 'prontuario_engine_running{engine="echo"} 1.0' in text
+    await fleet.stop(0.0)
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert 'prontuario_engine_waiting{engine="echo"} 0.0' in metrics.render().decode()
+
+
 async def test_health_is_told_through_the_registry(fleet: EngineFleet) -> None:
     fleet.add(fleet.make(EngineSpec("echo", ECHO, probe=("echo", b"")), "toy"))
     registry = HealthRegistry()
