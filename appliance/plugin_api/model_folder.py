@@ -36,7 +36,7 @@ def find_model_folder(*, configured: str | None, models_dir: Path, capability: s
     if configured is not None:
         return ModelFolder(_checked(Path(configured).expanduser()), demonstration=False)
     pack = models_dir / capability / "active"
-    if pack.exists():
+    if pack.exists() or pack.is_symlink():
         return ModelFolder(_checked(pack), demonstration=False)
     return ModelFolder(demonstration, demonstration=True)
 

@@ -33,7 +33,9 @@ class PromptBuilder:
     def __init__(self, tokenizer: TokenizerWrapper, context_tokens: int) -> None:
         self._tokenizer = tokenizer
         self._context_tokens = context_tokens
-        self._control = sorted(set(tokenizer.all_special_tokens), key=len, reverse=True)
+        # all_special_tokens names only the roles (begin, end, padding), not the turn marks.
+        added = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+        self._control = sorted(added | set(tokenizer.all_special_tokens), key=len, reverse=True)
 
     def build(self, messages: Sequence[ChatMessage]) -> list[int]:
         """Tokens of the prompt, with room for at least one token of answer.

@@ -90,7 +90,9 @@ def test_a_batch_gives_what_each_gives_alone(engine: ChatEngine) -> None:
     wanted = [request(text, max_tokens=40) for text in texts]
     together = run(engine, *wanted)
     alone = [run(engine, one_request)[0] for one_request in wanted]
-    assert [(a.text, a.reason, a.prompt_tokens) for a in together] == [(a.text, a.reason, a.prompt_tokens) for a in alone]
+    assert [(a.text, a.reason, a.prompt_tokens) for a in together] == [
+        (a.text, a.reason, a.prompt_tokens) for a in alone
+    ]
     assert len({answer.text for answer in together}) > 4
 
 
@@ -168,7 +170,9 @@ def test_json_is_valid_even_from_a_random_model(engine: ChatEngine) -> None:
 def test_two_schemas_and_free_text_share_a_batch(engine: ChatEngine) -> None:
     number = {"type": "object", "properties": {"n": {"enum": [4]}}, "required": ["n"], "additionalProperties": False}
     free = one(engine, "dor")
-    note, four, text = run(engine, request("dor", json_schema=NOTE, max_tokens=200), request("dor", json_schema=number), request("dor"))
+    note, four, text = run(
+        engine, request("dor", json_schema=NOTE, max_tokens=200), request("dor", json_schema=number), request("dor")
+    )
     assert set(json.loads(note.text)) == {"texto", "segmentos", "negado"}
     assert four.text == '{"n":4}'
     assert text.text == free.text
@@ -182,7 +186,12 @@ def test_json_that_is_cut_says_length(engine: ChatEngine) -> None:
 
 
 def test_a_greedy_loop_inside_a_string_is_cut(engine: ChatEngine) -> None:
-    endless = {"type": "object", "properties": {"t": {"type": "string"}}, "required": ["t"], "additionalProperties": False}
+    endless = {
+        "type": "object",
+        "properties": {"t": {"type": "string"}},
+        "required": ["t"],
+        "additionalProperties": False,
+    }
     answer = one(engine, json_schema=endless, max_tokens=380)
     assert answer.reason == "length"
     assert answer.completion_tokens < 380
@@ -233,7 +242,9 @@ def test_a_hopeless_schema_is_refused(engine: ChatEngine, index: int) -> None:
         ([ChatMessage("user", "x" * 5_000_000)], "chat.context_too_long"),
     ],
 )
-def test_conversations_that_cannot_be_answered_are_refused(engine: ChatEngine, messages: list[ChatMessage], code: str) -> None:
+def test_conversations_that_cannot_be_answered_are_refused(
+    engine: ChatEngine, messages: list[ChatMessage], code: str
+) -> None:
     with pytest.raises(ValueError, match=r"\w") as caught:
         submit(engine, 1, request(messages))
     assert getattr(caught.value, "code", "") == code

@@ -20,15 +20,24 @@ ACCEPTED: list[dict[str, Any]] = [
     {},
     {"type": "object"},
     {"$defs": {"word": {"type": "string"}}, "type": "array", "items": {"$ref": "#/$defs/word"}},
-    {"$defs": {"a/b": {"type": "null"}, "c~d": {"type": "null"}}, "anyOf": [{"$ref": "#/$defs/a~1b"}, {"$ref": "#/$defs/c~0d"}]},
+    {
+        "$defs": {"a/b": {"type": "null"}, "c~d": {"type": "null"}},
+        "anyOf": [{"$ref": "#/$defs/a~1b"}, {"$ref": "#/$defs/c~0d"}],
+    },
     {"anyOf": [{"type": "null"}, {"$ref": "#/anyOf/0"}]},
-    {"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"type": "string"}}, "items": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"}]},
+    {
+        "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"type": "string"}},
+        "items": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"}],
+    },
     nested(MAX_DEPTH - 2),
 ]
 REFUSED: dict[str, dict[str, Any]] = {
     "larger": {"enum": ["x" * 100] * 1000},
     "deeper": nested(MAX_DEPTH + 1),
-    "refers to itself": {"$defs": {"tree": {"type": "array", "items": {"$ref": "#/$defs/tree"}}}, "$ref": "#/$defs/tree"},
+    "refers to itself": {
+        "$defs": {"tree": {"type": "array", "items": {"$ref": "#/$defs/tree"}}},
+        "$ref": "#/$defs/tree",
+    },
     "itself": {"properties": {"child": {"$ref": "#"}}},
     "another document": {"$ref": "https://example.org/schema.json"},
     "does not exist": {"$ref": "#/$defs/nowhere"},
