@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -67,7 +68,7 @@ async def test_unsupported_sentences_are_named_and_must_be_accepted(clinic: Clin
         assert view["unresolved"] == ["s1"]
         assert view["omitted"] == [3, 4]
         refused = await client.post(f"/api/notes/{note}/review", json={}, headers={"If-Match": '"1"'})
-        assert (refused.status_code, refused.json()["sentences"]) == (409, ["s1"])
+        assert (refused.status_code, refused.json()["details"]["sentences"]) == (409, ["s1"])
         done = await client.post(f"/api/notes/{note}/review", json={"accept": ["s1"]}, headers={"If-Match": '"1"'})
         assert (done.json()["state"], done.json()["version"]) == ("reviewed", 2)
 
@@ -96,22 +97,23 @@ async def test_a_nurse_writes_but_neither_signs_nor_exports(clinic: Clinic) -> N
             assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {},
-        {"sections": []},
-        {"sections": [{"code": "X", "sentences": []}]},
-        {"sections": [{"code": "S", "sentences": [{"text": ""}]}]},
-        {"sections": [{"code": "S", "sentences": [{"text": "a", "origin": "ai"}]}]},
-        {"sections": [{"code": "S", "sentences": [{"text": "a", "segments": ["1"]}]}]},
-    ],
-)
-async def test_a_malformed_edit_is_refused_with_its_field(clinic: Clinic, body: dict[str, object]) -> None:
+MALFORMED: list[dict[str, object]] = [
+    {},
+    {"sections": []},
+    {"sections": [{"code": "X", "sentences": []}]},
+    {"sections": [{"code": "S", "sentences": [{"text": ""}]}]},
+    {"sections": [{"code": "S", "sentences": [{"text": "a", "origin": "ai"}]}]},
+    {"sections": [{"code": "S", "sentences": [{"text": "a", "segments": ["1"]}]}]},
+]
+
+
+async def test_a_malformed_edit_is_refused_with_its_field(clinic: Clinic) -> None:
     async with clinic.client() as client:
         note = await clinic.drafted(client)
-        answer = await client.put(f"/api/notes/{note}", json=body, headers={"If-Match": '"1"'})
-        assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+        for body in MALFORMED:
+            answer = await client.put(f"/api/notes/{note}", json=body, headers={"If-Match": '"1"'})
+            assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+        assert (await client.get(f"/api/notes/{note}")).json()["version"] == 1
 
 
 async def test_a_note_with_markup_in_it_stays_text(clinic: Clinic) -> None:
@@ -134,3 +136,20 @@ async def test_notes_are_listed_only_for_a_named_patient(clinic: Clinic) -> None
         answer = await client.get("/api/notes")
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
         assert (await client.get("/api/notes/none")).status_code == 404
+
+
+async def test_whoever_follows_until_the_signature_hears_each_step(clinic: Clinic) -> None:
+    async with clinic.client() as client:
+        note = await clinic.drafted(client)
+        dictation = (await client.get(f"/api/notes/{note}")).json()["dictation_id"]
+        states: list[str] = []
+        async with client.stream("GET", f"/api/dictations/{dictation}/events", params={"until": "signed"}) as live:
+            async for line in live.aiter_lines():
+                if not line.startswith("data: "):
+                    continue
+                states.append(json.loads(line.removeprefix("data: "))["state"])
+                if states[-1] == "drafted":
+                    await client.post(f"/api/notes/{note}/review", json={}, headers={"If-Match": "1"})
+                if states[-1] == "reviewed":
+                    await client.post(f"/api/notes/{note}/sign", json={})
+        assert states == ["drafted", "reviewed", "signed"]
