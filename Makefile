@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SYSTEM := $(shell uname -s | sed 's/Darwin/macos/;s/Linux/linux/')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test check bench bench-store bench-api bench-engine chaos-consult lock sample clean
+.PHONY: help setup setup-dev run test check bench bench-store bench-api bench-engine chaos-consult chaos-engines lock sample clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ bench-engine: setup-dev ## the engine channel, and chat through the whole API ag
 	@$(BIN)/python bench/bench_engine.py
 chaos-consult: setup-dev ## kill -9 core at random moments of a consult (ROUNDS=20, SEED=)
 	@$(BIN)/python bench/chaos_consult.py --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED))
+
+chaos-engines: setup-dev ## break an engine in the middle of 50 streams; how the record and the streams fare
+	@$(BIN)/python bench/chaos_engines.py
 
 lock: ## write requirements/*.lock again (needs uv and the network)
 	@$(PYTHON) tools/lock.py

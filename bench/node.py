@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,10 +43,11 @@ class BenchNode:
 
 
 @contextmanager
-def running_node(*options: str) -> Iterator[BenchNode]:
-    """Start a node in a scratch home; stop and remove it afterwards."""
+def running_node(*options: str, prepare: Callable[[Path], None] = lambda _home: None) -> Iterator[BenchNode]:
+    """Start a node in a scratch home, after ``prepare(home)``; stop and remove it afterwards."""
     scratch = Path(tempfile.mkdtemp(prefix="prontuario-bench-"))
     home = scratch / "home"
+    prepare(home)
     say(f"starting a node in {home}")
     log = (scratch / "node.log").open("w")
     argv = [*COMMAND, "up", "--home", str(home), "--port-base", "0", "--ready-json", *options]

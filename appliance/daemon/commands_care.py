@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 import click
@@ -22,6 +23,7 @@ def demo(home: Path, port_base: int | None, stop_after: bool, no_admin: bool) ->
     from appliance.daemon.initialise import initialise_for_development
     from appliance.daemon.up import Up
 
+    os.environ.setdefault("PRONTUARIO_TERMINAL_LOG", "warning")  # the stages are what a person wants to see
     asyncio.run(initialise_for_development(home))
     config = with_ports(read_config(home), port_base)
     asyncio.run(show(Up(home, config, dashboard=not no_admin), stop_after=stop_after))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from importlib.metadata import version
@@ -27,6 +28,8 @@ from appliance.security.steady_time import SteadyTime
 from appliance.telemetry.logs import configure, get_logger
 
 log = get_logger("core")
+TERMINAL_LOG = "PRONTUARIO_TERMINAL_LOG"
+"""The least level that the terminal shows, when it should be quieter than the log file (the demonstration sets it)."""
 
 
 def run_core(home: Path, config: Config, *, ready_fd: int | None, leash_fd: int | None) -> None:
@@ -41,6 +44,7 @@ def run_core(home: Path, config: Config, *, ready_fd: int | None, leash_fd: int 
         file=paths.logs / "core.jsonl",
         max_bytes=config.logging.max_file_bytes,
         keep=config.logging.keep_files,
+        terminal_level=os.environ.get(TERMINAL_LOG),
     )
     with HomeLock(paths.run):
         try:

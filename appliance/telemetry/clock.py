@@ -31,4 +31,4 @@ class SystemClock:
 
 def instant(moment: datetime) -> str:
     """A FHIR instant (R4 §2.24.0.1): UTC, milliseconds, ``Z``; sorts as text."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

@@ -85,6 +85,8 @@ ALLOWED_FIELDS: Final = frozenset(
     }
 )
 _MAX_VALUE: Final = 240
+PLUGIN_LOGGERS: Final = "prontuario.plugins."
+"""A plugin logs fixed texts through ``logging.getLogger("prontuario.plugins.<name>")``."""
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -113,8 +115,10 @@ def describe_exception(_logger: Any, _method: str, event: MutableMapping[str, An
     return event
 
 
-def configure(*, level: str, file: Path | None, max_bytes: int = 64 << 20, keep: int = 5) -> None:
-    """Send our logs to ``file`` as JSON lines (rotated by size) and to stderr for people.
+def configure(
+    *, level: str, file: Path | None, max_bytes: int = 64 << 20, keep: int = 5, terminal_level: str | None = None
+) -> None:
+    """Send our logs to ``file`` as JSON lines (rotated by size) and to stderr for people (from ``terminal_level`` up).
 
     Of dependencies' loggers only warnings are kept, and of those only name and level: their texts may quote data.
     """
@@ -132,6 +136,7 @@ def configure(*, level: str, file: Path | None, max_bytes: int = 64 << 20, keep:
         handlers.append(rotating)
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setFormatter(_formatter(shared, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)))
+    terminal.setLevel((terminal_level or level).upper())
     handlers.append(terminal)
     root = logging.getLogger()
     for old in list(root.handlers):
@@ -150,9 +155,12 @@ def configure(*, level: str, file: Path | None, max_bytes: int = 64 << 20, keep:
 
 
 def _foreign(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A record that did not come through ``get_logger``, whatever name its logger chose (Quart names its own after us)."""
     record = event.get("_record")
-    if record is not None and not record.name.startswith("prontuario"):
-        event["event"] = f"{record.name} reported {record.levelname.lower()}"
+    if record is not None:
+        # Plugins can't import this module; what they log is their template, its arguments stay out.
+        plain = record.name.startswith(PLUGIN_LOGGERS) and isinstance(record.msg, str)
+        event["event"] = record.msg[:_MAX_VALUE] if plain else f"{record.name} reported {record.levelname.lower()}"
         event.pop("positional_args", None)
     return event
 
