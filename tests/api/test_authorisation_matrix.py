@@ -111,11 +111,9 @@ def refusals(api: ApiUnderTest, got: dict[tuple[str, str], int], role: str | Non
     for route in api.app.routes:
         permission, answer = route.permission, got[key_of(route)]
         open_to_role = role is not None and (permission == SELF or may(role, permission))
-        if permission == PUBLIC or open_to_role:
-            right = answer not in {401, 403}
-        else:
-            right = answer == (403 if role is not None else status)
-        if not right:
+        opens = permission == PUBLIC or open_to_role
+        refused = status if role is None else 403
+        if answer != refused if not opens else answer in {401, 403}:
             wrong.append(f"{key_of(route)} ({permission}) answered {answer}")
     return wrong
 
