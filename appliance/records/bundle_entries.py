@@ -34,8 +34,7 @@ def checked_entries(bundle: dict[str, Any], kind: str) -> list[Entry]:
     Raises:
         ProntuarioError: ``fhir.invalid`` 422, ``fhir.not_supported`` 400.
     """
-    if kind == "transaction":
-        validate(bundle)
+    validate(bundle)
     if bundle.get("resourceType") != "Bundle" or bundle.get("type") != kind:
         raise single(
             "Bundle.type",

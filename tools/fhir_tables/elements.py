@@ -80,13 +80,10 @@ def _child(
     if code == "Reference":
         targets = [target.removeprefix(PROFILE) for target in kind.get("targetProfile", [])]
         return {"of": "Reference"} | ({"targets": targets} if targets and "Resource" not in targets else {})
-    if code == "Resource":
-        return {"resource": True}
-    if code in DATES:
-        return {"date": code}
     if code == "code":
         return _bound(element, value_sets, codes)
-    return {"of": code} if code[:1].isupper() else {}
+    plain = {"Resource": {"resource": True}, **{date: {"date": date} for date in DATES}}
+    return plain.get(code, {"of": code} if code[:1].isupper() else {})
 
 
 def _bound(element: dict[str, Any], value_sets: dict[str, list[str]], codes: dict[str, list[str]]) -> dict[str, Any]:

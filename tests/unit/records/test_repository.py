@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.storage import Transaction
-from appliance.records import conditional, repository
+from appliance.records import conditional, json_text, repository
 from appliance.store.database import Database
 from appliance.store.sqlite import IntegrityError
 
@@ -165,8 +168,6 @@ async def test_the_database_itself_keeps_every_version(database: Database, state
 
 
 async def test_decimals_come_back_to_the_digit(database: Database) -> None:
-    from appliance.records import json_text
-
     text = (
         b'{"resourceType":"Observation","status":"final","code":{"text":"K"},'
         b'"valueQuantity":{"value":3.50,"unit":"mmol/L"},"referenceRange":[{"low":{"value":3.10},"high":{"value":5.0}}]}'
@@ -176,6 +177,27 @@ async def test_decimals_come_back_to_the_digit(database: Database) -> None:
     assert b'"value":3.50' in stored.body
     assert b'"value":3.10' in stored.body
     assert b'"value":5.0}' in stored.body
+
+
+NUMBERS = st.from_regex(r"-?(0|[1-9][0-9]{0,12})(\.[0-9]{1,8})?", fullmatch=True).filter(
+    lambda text: float(text) != 0 or text[0] != "-"
+)
+TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=60).filter(str.strip)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(number=NUMBERS, unit=TEXTS, notes=st.lists(TEXTS, min_size=1, max_size=3))
+async def test_what_was_created_is_what_is_read_to_the_digit(
+    database: Database, number: str, unit: str, notes: list[str]
+) -> None:
+    rest = {"note": [{"text": note} for note in notes], "code": {"text": unit}}
+    text = (
+        f'{{"resourceType":"Observation","status":"final","valueQuantity":{{"value":{number}}},{json.dumps(rest)[1:]}'
+    )
+    made = await create(database, json_text.decode(text))
+    stored = await database.read(lambda q: repository.read_stored(q, "Observation", made["id"]))
+    assert f'"value":{number}}}'.encode() in stored.body
+    assert stored.resource() == {**json_text.decode(text), "id": made["id"], "meta": made["meta"]}
 
 
 async def test_conditional_create_finds_the_one_that_is_there(database: Database) -> None:

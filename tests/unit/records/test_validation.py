@@ -66,12 +66,24 @@ def test_a_valid_observation_passes() -> None:
         ("note", [{"time": "2026-03-01T10:00:00Z"}], "Observation.note[0].text", "required"),
         ("id", "a b", "Observation.id", "value"),
         ("issued", 5, "Observation.issued", "structure"),
+        ("note", ["text"], "Observation.note[0]", "structure"),
+        ("note", {"text": "x"}, "Observation.note", "structure"),
+        ("subject", "Patient/1", "Observation.subject", "structure"),
+        ("note", [{"text": "bell\x07"}], "Observation.note[0].text", "value"),
+        ("note", [{"text": ""}], "Observation.note[0].text", "value"),
         ("valueQuantity", {"value": float("nan")}, "Observation.valueQuantity.value", "structure"),
     ],
 )
 def test_a_fault_is_named_by_its_path_and_kind(path: str, value: Any, expression: str, code: str) -> None:
     found = [(one["expression"], one["code"]) for one in issues_of(changed(path, value))]
     assert (expression, code) in found
+
+
+@pytest.mark.parametrize(
+    "text", ["dor torácica", "linha 1\n\tlinha 2\r\n", "espaço\u00a0duro\u2003e 🫀", " ", "x" * 1_000_000]
+)
+def test_what_a_doctor_may_paste_is_taken(text: str) -> None:
+    validate(changed("note", [{"text": text}]))
 
 
 def test_data_is_never_quoted_and_both_languages_are_there() -> None:
