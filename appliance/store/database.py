@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -53,18 +54,16 @@ class Database:
         check_library()
         barrier = barrier or LocalBarrier()
         path = _make_private(path)
-        writer_thread = await open_writer(
-            path, busy_timeout_s=config.barrier_timeout_s, sqlite_checkpoints=not barrier.checkpoints
-        )
-        readers: list[Thread] = []
-        try:
+        busy_s = config.barrier_timeout_s
+        async with AsyncExitStack() as on_failure:
+            writer_thread = await open_writer(path, busy_timeout_s=busy_s, sqlite_checkpoints=not barrier.checkpoints)
+            on_failure.push_async_callback(writer_thread.close)
             await writer_thread.run(partial(migrate, known_migrations() if migrations is None else migrations))
+            readers: list[Thread] = []
             while len(readers) < max(1, config.readers):
-                readers.append(await open_reader(path, busy_timeout_s=config.barrier_timeout_s))
-        except BaseException:
-            for thread in (*readers, writer_thread):
-                await thread.close()
-            raise
+                readers.append(await open_reader(path, busy_timeout_s=busy_s))
+                on_failure.push_async_callback(readers[-1].close)
+            on_failure.pop_all()
         writer = Writer(
             writer_thread,
             barrier,

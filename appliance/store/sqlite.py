@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -66,23 +67,21 @@ class Thread:
 
 async def open_writer(path: Path, *, busy_timeout_s: float, sqlite_checkpoints: bool) -> Thread:
     """The read-write connection to an absolute path. ``sqlite_checkpoints=False`` leaves the WAL to Litestream."""
-    thread = Thread(await aiosqlite.Connection(partial(_connect, path.as_uri()), _ITER_CHUNK))
-    try:
-        await thread.run(partial(_prepare_writer, busy_timeout_s=busy_timeout_s, sqlite_checkpoints=sqlite_checkpoints))
-    except BaseException:
-        await thread.close()
-        raise
-    return thread
+    prepare = partial(_prepare_writer, busy_timeout_s=busy_timeout_s, sqlite_checkpoints=sqlite_checkpoints)
+    return await _open(path.as_uri(), prepare)
 
 
 async def open_reader(path: Path, *, busy_timeout_s: float) -> Thread:
     """A read-only connection to an absolute path (``mode=ro`` and ``query_only``)."""
-    thread = Thread(await aiosqlite.Connection(partial(_connect, path.as_uri() + "?mode=ro"), _ITER_CHUNK))
-    try:
-        await thread.run(partial(_prepare_reader, busy_timeout_s=busy_timeout_s))
-    except BaseException:
-        await thread.close()
-        raise
+    return await _open(path.as_uri() + "?mode=ro", partial(_prepare_reader, busy_timeout_s=busy_timeout_s))
+
+
+async def _open(uri: str, prepare: Callable[[Any], None]) -> Thread:
+    async with AsyncExitStack() as on_failure:
+        thread = Thread(await aiosqlite.Connection(partial(_connect, uri), _ITER_CHUNK))
+        on_failure.push_async_callback(thread.close)
+        await thread.run(prepare)
+        on_failure.pop_all()
     return thread
 
 

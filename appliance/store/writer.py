@@ -198,28 +198,39 @@ def _begin(connection: Any, limit_s: float) -> None:
 
 
 def _run_change(one: _Waiting, connection: Any) -> None:
-    transaction = SqlTransaction(connection)
-    connection.execute("SAVEPOINT change")
-    try:
+    with _Savepoint(one, connection) as transaction:
         one.value = one.change(transaction)
-    except Exception as error:  # noqa: BLE001  whatever it is belongs to this caller; the neighbours must go on
-        one.error = _for_caller(error)
-        if connection.in_transaction:
-            connection.execute("ROLLBACK TO change")
-    else:
-        one.callbacks = transaction.callbacks
-    finally:
-        transaction.end()
     if connection.in_transaction:
         connection.execute("RELEASE change")
 
 
+class _Savepoint:
+    """Undoes a change that raises, and keeps its error for its caller: the neighbours go on."""
+
+    def __init__(self, one: _Waiting, connection: Any) -> None:
+        self._one = one
+        self._connection = connection
+        self._transaction = SqlTransaction(connection)
+
+    def __enter__(self) -> SqlTransaction:
+        self._connection.execute("SAVEPOINT change")
+        return self._transaction
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        self._transaction.end()
+        if error is None:
+            self._one.callbacks = self._transaction.callbacks
+            return True
+        if not isinstance(error, Exception):
+            return False
+        self._one.error = as_failure(error) if _code(error) == _FULL else error
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK TO change")
+        return True
+
+
 def _code(error: BaseException | None) -> int:
     return int(getattr(error, "sqlite_errorcode", None) or 0) & _PRIMARY_CODE
-
-
-def _for_caller(error: Exception) -> Exception:
-    return as_failure(error) if _code(error) == _FULL else error
 
 
 def as_failure(error: BaseException | None) -> ProntuarioError:

@@ -16,7 +16,7 @@ from appliance.store.database import Database
 from appliance.store.sqlite import IntegrityError, check_library, read_consistently
 from appliance.telemetry.metrics import Metrics
 from tests.fakes.store_barriers import HeldBarrier
-from tests.unit.store.conftest import Opener, add, things
+from tests.unit.store.conftest import Opener, add, things, until
 
 
 @pytest.mark.parametrize("version", [(3, 7, 0), (3, 40, 1), (3, 50, 4), (3, 51, 2)])
@@ -134,7 +134,7 @@ async def test_an_unreadable_file_is_refused_and_nothing_hangs(tmp_path: Path) -
     path.write_bytes(b"this is not a database, and it is long enough to be one: " * 100)
     with pytest.raises(dbapi2.DatabaseError):
         await Database.open(path, StoreConfig(litestream=False))
-    assert not [thread for thread in threading.enumerate() if "_connection_worker_thread" in thread.name]
+    await until(lambda: not [t for t in threading.enumerate() if "_connection_worker_thread" in t.name])
 
 
 async def test_the_mode_is_the_barriers(open_database: Opener) -> None:
