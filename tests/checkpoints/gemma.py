@@ -15,7 +15,35 @@ SPECIALS = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn
 EOS, BOS, END_OF_TURN = 1, 2, 5
 POISON = "☠"
 """In a checkpoint made with ``poisonous``, a prompt with this character gets probabilities that are not numbers."""
-SYLLABLES = "pa ci en te do res pi ra cao fe bre tos se car di o me tri a na le so ri vo mg ml kg".split()
+SYLLABLES = [
+    "pa",
+    "ci",
+    "en",
+    "te",
+    "do",
+    "res",
+    "pi",
+    "ra",
+    "cao",
+    "fe",
+    "bre",
+    "tos",
+    "se",
+    "car",
+    "di",
+    "o",
+    "me",
+    "tri",
+    "a",
+    "na",
+    "le",
+    "so",
+    "ri",
+    "vo",
+    "mg",
+    "ml",
+    "kg",
+]
 TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}"
     "{% if (m['role'] == 'assistant') != (loop.index0 % 2 == 1) %}{{ raise_exception('roles must alternate') }}{% endif %}"

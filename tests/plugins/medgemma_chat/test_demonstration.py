@@ -23,10 +23,26 @@ from tests.plugins.children import running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 Chat = tuple[EngineSupervisor, ChatModel]
-KINDS = (
-    "patient symptom modifier history medication allergy habit surgery family vital finding lab diagnosis order referral "
-    "advice certificate followup"
-).split()
+KINDS = [
+    "patient",
+    "symptom",
+    "modifier",
+    "history",
+    "medication",
+    "allergy",
+    "habit",
+    "surgery",
+    "family",
+    "vital",
+    "finding",
+    "lab",
+    "diagnosis",
+    "order",
+    "referral",
+    "advice",
+    "certificate",
+    "followup",
+]
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")

@@ -53,7 +53,7 @@ def test_a_dangling_pack_is_refused_and_not_replaced_by_the_demonstration(tmp_pa
 
 
 def test_a_configured_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ProntuarioError, match="config.json"):
+    with pytest.raises(ProntuarioError, match=r"config\.json"):
         plugin.register_engines(context(tmp_path, model=str(tmp_path / "nowhere")))
 
 

@@ -113,7 +113,7 @@ def test_words_lie_in_order_within_the_utterance(engine: WhisperEngine) -> None:
     assert found.words
     times = [time for word in found.words for time in (word.start, word.end)]
     assert times == sorted(times)
-    assert 0 <= times[0]
+    assert times[0] >= 0
     assert times[-1] <= len(SPEECH) / 2 / 16_000
     assert all(0 <= word.probability <= 1 for word in found.words)
     assert "".join(word.text for word in found.words) == found.text.replace(" ", "")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -42,7 +44,7 @@ def test_times_and_samples_are_those_of_the_stream() -> None:
 
 def test_utterances_come_in_order_and_do_not_overlap() -> None:
     cuts = cuts_of(sounds.consult())
-    assert all(before.end <= after.start + 1e-6 for before, after in zip(cuts, cuts[1:], strict=False))
+    assert all(before.end <= after.start + 1e-6 for before, after in pairwise(cuts))
 
 
 @settings(max_examples=12, deadline=None)
