@@ -55,7 +55,7 @@ def frame(view: View, path: str, title: str, lead: str = "") -> Iterator[None]:
     Text("a", say("nav.skip"), "skip").props["href"] = "#content"
     _sidebar_and_topbar(view, path, dark)
     _banners(view)
-    with box("main", "page", id="content", tabindex="-1"):
+    with box("div", "page", id="content", tabindex="-1"):
         with box("header", "page-head"):
             Text("h1", title)
             if lead:

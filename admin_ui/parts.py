@@ -146,7 +146,7 @@ def button(label: str, act: Callable[[], Awaitable[None] | None], look: str = "s
 @contextmanager
 def dialog_card(label: str, role: str = "dialog") -> Iterator[ui.dialog]:
     """A dialog of the page, not of the table that its button stands in: that may be built anew meanwhile."""
-    with context.client.content, ui.dialog() as dialog, box("section", "card", role=role, aria_label=label):
+    with context.client.content, ui.dialog() as dialog, box("div", "card", role=role, aria_label=label):
         Text("h2", label)
         yield dialog
 

@@ -31,7 +31,7 @@ def _build(session: Session, why: str) -> None:
     say = words(session.language)
     ui.page_title(f"{say('login.title')} · {say('product')}")
     ui.dark_mode(session.dark)
-    with box("main", "sign-in"), box("section", "card"):
+    with box("div", "sign-in"), box("section", "card"):
         with box("div", "row-between"):
             Text("span", say("product"), "mark")
             other = "pt" if session.language == "en" else "en"
