@@ -15,7 +15,10 @@ from typing import Any, Final, cast
 
 import h2.events
 import h2.exceptions
+import h2.settings
 import h11
+from h2.errors import ErrorCodes
+from h2.settings import SettingCodes
 from h11._headers import Headers
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
@@ -116,10 +119,21 @@ class _StrictBuffer(WebsocketBuffer):
 
 
 class Http2(H2Protocol):
-    """HTTP/2 that survives bodies of streams already answered, and hangs up on a rapid reset."""
+    """HTTP/2 that survives bodies of streams already answered, and hangs up on a rapid reset.
+
+    It offers no WebSockets (RFC 8441): they come over HTTP/1.1, where their limits are.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.connection.local_settings = h2.settings.Settings(
+            client=False,
+            initial_values={
+                SettingCodes.MAX_CONCURRENT_STREAMS: self.config.h2_max_concurrent_streams,
+                SettingCodes.MAX_HEADER_LIST_SIZE: self.config.h2_max_header_list_size,
+                SettingCodes.ENABLE_CONNECT_PROTOCOL: 0,
+            },
+        )
         self._resets = 0
 
     async def _handle_events(self, events: list[h2.events.Event]) -> None:
@@ -127,11 +141,15 @@ class Http2(H2Protocol):
             if isinstance(event, h2.events.DataReceived) and event.stream_id not in self.streams:
                 with suppress(h2.exceptions.ProtocolError):
                     self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                    self.connection.reset_stream(event.stream_id, ErrorCodes.NO_ERROR)
+                continue
+            if isinstance(event, h2.events.RequestReceived) and (b":method", b"CONNECT") in event.headers:
+                self.connection.reset_stream(event.stream_id, ErrorCodes.REFUSED_STREAM)
                 continue
             if isinstance(event, h2.events.StreamReset):
                 self._resets += 1
                 if self._resets > RESETS_ALLOWED + self.keep_alive_requests // 2:
-                    self.connection.close_connection(error_code=0xB)  # ENHANCE_YOUR_CALM
+                    self.connection.close_connection(error_code=ErrorCodes.ENHANCE_YOUR_CALM)
                     await self._flush()
                     await self.send(Closed())
                     return

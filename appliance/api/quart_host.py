@@ -25,10 +25,12 @@ from appliance.api.routing import Match
 from appliance.api.streams import event_stream
 from appliance.api.websockets import ERROR_BASE, GOING_AWAY, Session, offered_token
 from appliance.config.model import Api
-from appliance.plugin_api.http import Route, StaticFolder, WebSocketRoute
+from appliance.plugin_api.http import PUBLIC, Route, StaticFolder, WebSocketRoute
 
 MATCH: Final = "match"
 """Key of ``scope["state"]``: the route that the table found."""
+STRANGERS_BODY_BYTES: Final = 64 * 1024
+"""Who has not said who they are may send a password or a certificate request, not more; unless the route says otherwise."""
 WEBSOCKET_QUEUE: Final = 1
 WEBSOCKET_FAREWELL_S: Final = 2.0
 METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -129,7 +131,7 @@ class QuartHost:
             match.parameters,
             self._door,
             body,
-            limit_bytes=self._config.max_body_bytes,
+            limit_bytes=STRANGERS_BODY_BYTES if route.permission == PUBLIC else self._config.max_body_bytes,
             timeout_s=self._config.body_timeout_s,
         )
         response = self._render(await self._door.answer(route, visit), visit)

@@ -42,25 +42,17 @@ async def event_stream(
     A failure inside the stream becomes its last event, ``error``.
     """
     pump = _Pump(items, draining)
-    checked = asyncio.get_running_loop().time()
+    clock = asyncio.get_running_loop().time
+    checked = clock()
     try:
-        while True:
-            outcome = await pump.next(heartbeat_s)
-            now = asyncio.get_running_loop().time()
-            if now - checked >= heartbeat_s:
-                checked = now
+        while (outcome := await pump.next(heartbeat_s)) is not _END:
+            if clock() - checked >= heartbeat_s:
+                checked = clock()
                 if not await may_continue():
-                    yield _REVOKED
-                    return
-            if outcome is _SILENCE:
-                yield _HEARTBEAT
-            elif outcome is _DRAINED:
-                yield _RECONNECT
+                    outcome = _REVOKED
+            yield frame(outcome) if isinstance(outcome, ServerSentEvent) else outcome
+            if outcome is _RECONNECT or outcome is _REVOKED:
                 return
-            elif outcome is _END:
-                return
-            else:
-                yield outcome if isinstance(outcome, bytes) else frame(outcome)
     except Exception as error:  # noqa: BLE001  the API boundary: the status line is long gone, so the stream must say it
         answer = as_answer(error, route)
         yield frame(ServerSentEvent("error", {"code": answer.kind.code, "detail": answer.sentence(language)}))
@@ -68,13 +60,11 @@ async def event_stream(
         await pump.close()
 
 
-_SILENCE: Final = object()
-_DRAINED: Final = object()
 _END: Final = object()
 
 
 class _Pump:
-    """Waits for the next item, the drain or the heartbeat, whichever is first."""
+    """Waits for the next item, the drain (``_RECONNECT``) or the ``_HEARTBEAT``, whichever is first; then ``_END``."""
 
     def __init__(self, items: AsyncIterator[Any], draining: asyncio.Event) -> None:
         self._items = items
@@ -91,7 +81,7 @@ class _Pump:
             item, self._next = self._next.result(), None
             self._raw = isinstance(item, bytes)
             return item
-        return _DRAINED if done else _SILENCE
+        return _RECONNECT if done else _HEARTBEAT
 
     async def _take(self) -> Any:
         try:

@@ -78,6 +78,9 @@ class Client:
     def got(self, kind: type) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]
 
+    def was_reset(self, stream: int) -> bool:
+        return any(event.stream_id == stream for event in self.got(h2.events.StreamReset))
+
     def status(self, stream: int) -> int | None:
         for event in self.got(h2.events.ResponseReceived):
             if event.stream_id == stream:
@@ -150,6 +153,17 @@ async def test_a_body_after_the_answer_does_not_break_the_connection(api: ApiUnd
     client.flush()
     await eventually(lambda: client.status(live) == 200)
     assert not client.gone
+
+
+async def test_websockets_are_not_offered_over_http2(api: ApiUnderTest, client: Client) -> None:
+    await eventually(lambda: bool(client.got(h2.events.RemoteSettingsChanged)))
+    assert client.h2.remote_settings.enable_connect_protocol == 0
+    for extra in ([], [(b":protocol", b"websocket"), (b":path", b"/slow"), (b":scheme", b"https")]):
+        stream = client.h2.get_next_available_stream_id()
+        client.h2.send_headers(stream, [(b":method", b"CONNECT"), (b":authority", b"x"), *extra])
+        client.flush()
+        await eventually(lambda stream=stream: client.gone or client.was_reset(stream))
+    assert tally.running == 0
 
 
 @pytest.mark.parametrize("path", [b"/\xff\xfe", b"/a%00b", "/ação".encode("latin-1"), b"nothing", b"*"])

@@ -32,7 +32,8 @@ async def flood(_request: Request) -> Reply:
 
 
 ROUTES = [
-    Route("POST", "/take", PUBLIC, take, "Take a body"),
+    Route("POST", "/take", PUBLIC, take, "Take a body", max_body_bytes=LIMIT),
+    Route("POST", "/login", PUBLIC, take, "Take a stranger's body"),
     Route("GET", "/flood", PUBLIC, flood, "More than anybody reads"),
 ]
 
@@ -111,6 +112,12 @@ async def test_a_declared_body_too_large_is_413_without_reading_it(api: ApiUnder
         assert status_of(answer) == 413
         assert b"connection: close" in answer.lower()
         writer.close()
+
+
+async def test_strangers_may_not_send_much(api: ApiUnderTest) -> None:
+    async with api.client() as client:
+        assert (await client.post("/login", content=bytes(64 * 1024))).status_code == 200
+        assert (await client.post("/login", content=bytes(64 * 1024 + 1))).status_code == 413
 
 
 @pytest.mark.parametrize("http2", [False, True])
