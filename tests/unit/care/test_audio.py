@@ -172,6 +172,7 @@ async def test_a_header_that_declares_3_gb_costs_nothing(tmp_path: Path) -> None
     assert (len(pcm), error) == (32_000, "audio.truncated")
 
 
+@pytest.mark.slow
 async def test_two_hours_decode_in_bounded_memory_and_a_little_more_is_refused(tmp_path: Path) -> None:
     source = await asyncio.to_thread(_silence, tmp_path / "long.flac", 7200)
     assert source.stat().st_size < 8_000_000
