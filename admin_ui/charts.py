@@ -41,7 +41,6 @@ class LiveChart:
         many = len(self._names) > 1
         rule = {"lineStyle": {"color": colours["line"]}}
         label = {"color": colours["text"]}
-        axis = {"axisLabel": label, "axisLine": rule}
         spoken = f"value => value == null ? '–' : value.toLocaleString('{locale}', {{maximumFractionDigits: 1}})"
         return {
             "animation": False,
@@ -49,7 +48,8 @@ class LiveChart:
             "grid": {"left": 8, "right": 12, "top": 34 if many else 14, "bottom": 4, "containLabel": True},
             "legend": {"show": many, "left": 0, "top": 0, "textStyle": {"color": colours["text"]}},
             "tooltip": {"trigger": "axis", ":valueFormatter": spoken},
-            "xAxis": {"type": "time", **axis, "splitLine": {"show": False}},
+            "xAxis": {"type": "time", "splitNumber": 3, "splitLine": {"show": False}, "axisLine": rule}
+            | {"axisLabel": {**label, "hideOverlap": True}},
             "yAxis": {"type": "value", "min": 0, "minInterval": 1, "splitNumber": 3, "splitLine": rule}
             | {"axisLabel": {**label, ":formatter": spoken}, "axisLine": rule},
             "series": [self._line(name, position, samples) for position, name in enumerate(self._names)],
