@@ -59,13 +59,13 @@ class Door:
     async def answer(self, route: Route, request: ApiRequest) -> Answer:
         """The answer to ``request``; never raises."""
         began = time.perf_counter()
-        self._meters.running.inc()
+        self._meters.running += 1
         try:
             answer = await self._serve(route, request)
         except Exception as error:  # noqa: BLE001  the API boundary: every failure becomes an answer
             answer = self.refusal(as_answer(error, route.path), request)
         finally:
-            self._meters.running.dec()
+            self._meters.running -= 1
         self._meters.count(request.method, route.path, answer.status, time.perf_counter() - began)
         return answer
 

@@ -30,7 +30,11 @@ async def serve_file(door: Door, scope: Any, match: Match) -> Answer:
         if found is None:
             raise ROUTE_UNKNOWN()
         data, kind = found
-        headers = {"content-security-policy": PAGE_POLICY, "cache-control": "no-cache"}
+        headers = {
+            "content-security-policy": PAGE_POLICY,
+            "cache-control": "no-cache",
+            "referrer-policy": "no-referrer",
+        }
         return Reply(200, data, headers, kind)
 
     route = Route("GET", folder.prefix, folder.permission, read, "A file")

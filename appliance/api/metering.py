@@ -15,7 +15,8 @@ class Meters:
         self._latency = metrics.histogram("http_request_seconds", "Time to the answer", ("method", "route"))
         self._replays = metrics.counter("http_idempotent_replays_total", "Repeats answered with the first reply")
         self._unaudited = metrics.counter("http_audit_failures_total", "Requests refused for want of an audit event")
-        self.running = metrics.gauge("http_requests_running", "Requests in progress")
+        self.running = 0
+        metrics.gauge("http_requests_running", "Requests in progress").set_function(lambda: self.running)
         self.streams = metrics.gauge("http_streams_open", "Event streams and WebSockets open")
         self._known: dict[tuple[str, str, int], tuple[Any, Any]] = {}
 

@@ -24,8 +24,6 @@ _COMMON: Final[Headers] = [
     (b"strict-transport-security", b"max-age=31536000"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-resource-policy", b"same-origin"),
 ]
 _DEFAULTS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"cache-control", b"no-store"),
@@ -35,7 +33,7 @@ _PREFIX: Final = secrets.token_hex(4)
 _counter = iter(range(1 << 62))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """A reply ready for the wire: either ``body`` or ``stream``."""
 

@@ -36,7 +36,7 @@ class _Node:
     folder: StaticFolder | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Match:
     """What a path leads to. ``parameters`` are percent-decoded; for a folder, ``rest`` is the path below it."""
 

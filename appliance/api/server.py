@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import resource
 import socket
 import ssl
@@ -35,6 +36,7 @@ TLS_CLOSE_S: Final = 2.0
 WEBSOCKET_PING_S: Final = 20.0
 BACKLOG: Final = 512
 SPARE_DESCRIPTORS: Final = 512
+GC_THRESHOLD: Final = 20_000
 
 _log = get_logger("api")
 _FULL_BODY: Final = (
@@ -73,6 +75,7 @@ async def serve(
     """
     server = Server(app, config, files)
     server.start()
+    _calm_the_collector()
     if on_ready is not None:
         on_ready(server.port)
     stop = asyncio.ensure_future(shutdown.wait())
@@ -213,6 +216,13 @@ class Server:
             await asyncio.wait_for(writer.drain(), REFUSAL_WAIT_S)
             writer.close()
             await asyncio.wait_for(writer.wait_closed(), REFUSAL_WAIT_S)
+
+
+def _calm_the_collector() -> None:
+    """What was made at start stays; scanning it again every few hundred requests costs a tenth of each of them."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD, *gc.get_threshold()[1:])
 
 
 def _goaway() -> bytes:
