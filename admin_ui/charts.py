@@ -45,7 +45,7 @@ class LiveChart:
         return {
             "animation": False,
             "color": list(colours["series"]),
-            "grid": {"left": 8, "right": 12, "top": 34 if many else 14, "bottom": 4, "containLabel": True},
+            "grid": {"left": 8, "right": 30, "top": 34 if many else 14, "bottom": 4, "containLabel": True},
             "legend": {"show": many, "left": 0, "top": 0, "textStyle": {"color": colours["text"]}},
             "tooltip": {"trigger": "axis", ":valueFormatter": spoken},
             "xAxis": {"type": "time", "splitNumber": 3, "splitLine": {"show": False}, "axisLine": rule}
