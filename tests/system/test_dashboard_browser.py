@@ -120,7 +120,10 @@ async def test_the_overview_is_alive_and_says_that_the_models_are_for_demonstrat
         await expect(page.locator(".chart canvas, .chart svg")).to_have_count(3)
         assert await page.locator(".parts li").count() > 0
         rate = page.locator(".tile", has_text="Pedidos por segundo").locator(".detail")
+        await expect(rate).to_contain_text("desde o início", timeout=PATIENCE_MS)
         first = await rate.inner_text()
+        other = await page.context.new_page()
+        await other.goto("/people")  # asks core for people and devices
         await expect(rate).not_to_have_text(first, timeout=PATIENCE_MS)
 
 
