@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SYSTEM := $(shell uname -s | sed 's/Darwin/macos/;s/Linux/linux/')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test check bench bench-store bench-api bench-engine chaos-consult chaos-engines lock sample clean
+.PHONY: help setup setup-dev run test check bench bench-store bench-api bench-engine chaos-consult chaos-engines mac-acceptance lock sample clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ chaos-consult: setup-dev ## kill -9 core at random moments of a consult (ROUNDS=
 
 chaos-engines: setup-dev ## break an engine in the middle of 50 streams; how the record and the streams fare
 	@$(BIN)/python bench/chaos_engines.py
+
+mac-acceptance: ## on a Mac: what only a Mac can show (afconvert, keychain, Metal), every test and the benches
+	@[ "$(SYSTEM)" = macos ] || { echo "mac-acceptance needs macOS on Apple silicon; this is $(SYSTEM). Nothing was checked."; exit 2; }
+	@$(MAKE) check test bench chaos-consult
 
 lock: ## write requirements/*.lock again (needs uv and the network)
 	@$(PYTHON) tools/lock.py
