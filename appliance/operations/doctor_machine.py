@@ -31,7 +31,7 @@ def models(patient: Patient) -> Finding:
     if lacking:
         return Finding(
             "models", "warning", f"A demonstration model serves {' and '.join(lacking)}: it understands only the sample consult.",
-            "Install a model pack: prontuario models --help",
+            "Put a model folder at models/<capability>/active below the home, and start again.",
         )  # fmt: skip
     return Finding("models", "ok", "Model packs are installed.")
 

@@ -19,15 +19,9 @@ from appliance.plugin_api.capabilities import (
     TranscriptionOptions,
 )
 from appliance.plugin_api.engine import CallOptions
-from appliance.plugin_api.errors import ProntuarioError, define
+from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_host.choice import Choice
-
-OFF = define(
-    "capability.unavailable",
-    503,
-    pt=("Nenhum modelo oferece {capability} agora.", "Tente de novo em instantes ou fale com a TI."),
-    en=("No model offers {capability} right now.", "Try again in a moment or ask IT."),
-)
+from appliance.plugin_host.errors import CAPABILITY_UNAVAILABLE
 
 
 @dataclass
@@ -91,12 +85,12 @@ class ScriptedAbilities:
 
     def speech_to_text(self, request: Any = None) -> Choice[SpeechToText]:
         if self.speech is None:
-            raise OFF(capability="speech_to_text")
+            raise CAPABILITY_UNAVAILABLE(capability="speech_to_text")
         return Choice(self.speech, "scripted", "scripted", self.degraded)
 
     def chat_model(self, request: Any = None) -> Choice[ChatModel]:
         if self.chat is None:
-            raise OFF(capability="chat_model")
+            raise CAPABILITY_UNAVAILABLE(capability="chat_model")
         return Choice(self.chat, "scripted", "scripted", self.degraded)
 
     def models(self) -> Sequence[ModelInfo]:
