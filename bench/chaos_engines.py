@@ -22,8 +22,8 @@ import httpx
 from node import BenchNode, running_node
 from report import Report, say
 
-STREAMS, READERS, PIECES = 50, 4, 400
-READ_PAUSE_S, FAULT_AFTER_S, READ_FOR_S = 0.02, 0.5, 8.0
+STREAMS, READERS, PIECES = 50, 4, 150
+READ_PAUSE_S, FAULT_AFTER_S, READ_FOR_S = 0.02, 2.0, 10.0
 PLUGIN = Path(__file__).parent / "chaos_plugin"
 AIM_RATIO = 2.0
 
@@ -33,7 +33,8 @@ def install(home: Path) -> None:
     folder = home / "plugins" / "chaos_plugin-0.1.0"
     info = folder / "chaos_plugin-0.1.0.dist-info"
     info.mkdir(parents=True)
-    shutil.copy(PLUGIN / "chaos_plugin.py", folder)
+    for part in PLUGIN.glob("*.py"):
+        shutil.copy(part, folder)
     asked = '["engines", "routes", "permissions"]'
     (folder / "prontuario-plugin.toml").write_text(f'name="chaos_plugin"\nversion="0.1.0"\npermissions={asked}\n')
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: chaos_plugin\nVersion: 0.1.0\n")

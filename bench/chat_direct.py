@@ -1,7 +1,7 @@
 """The peer of the chat rows: mlx-lm's BatchGenerator alone, on the same weights, prompts and batch size.
 
 Run by ``chat_rows.py`` in a process of its own with the engine's environment. Reads one JSON line on stdin for each run
-(``{"streams": n, "prompts": [...], "max_tokens": m}``) and answers each with ``{"tokens": n, "seconds": s}``.
+(``{"streams": n, "prompts": [...], "max_tokens": m}``: n at a time) and answers each with ``{"tokens": n, "seconds": s}``.
 """
 
 from __future__ import annotations
@@ -41,14 +41,16 @@ def main() -> None:
             prefill_step_size=config.prefill_step_tokens,
         )
         began = time.perf_counter()
-        waiting = set(generator.insert(prompts, [run["max_tokens"]] * len(prompts)))
-        tokens = 0
-        while waiting:
+        running, streams, tokens = 0, run["streams"], 0
+        while prompts or running:
+            if newcomers := prompts[: streams - running]:
+                del prompts[: len(newcomers)]
+                generator.insert(newcomers, [run["max_tokens"]] * len(newcomers))
+                running += len(newcomers)
             _, responses = generator.next()
             for response in responses:
                 tokens += response.finish_reason != "stop"
-                if response.finish_reason:
-                    waiting.discard(response.uid)
+                running -= response.finish_reason is not None
         print(json.dumps({"tokens": tokens, "seconds": time.perf_counter() - began}), flush=True)
         generator.close()
 

@@ -19,36 +19,48 @@ from chaos_engines import http
 from node import BenchNode, running_node
 from report import Report, say
 
-from appliance.plugin_api.blas import openblas_environment
+from plugins.medgemma_chat.plugin import engine_environment
 
 STREAMS = (1, 8, 32)
-MAX_TOKENS = 160
+MAX_TOKENS = 256
+TURNS = 3
 ROUNDS = 3
 AIM = 0.9
 COMPLAINTS = ("tosse seca", "febre", "dor lombar", "tontura", "azia", "insônia", "disúria", "fadiga")
 
 
 def prompts(count: int) -> list[str]:
-    """Different consults, so that no cache can answer; the demonstration model writes a note of each."""
-    return [
-        f"Transcrição:\n[1] Paciente masculino de {40 + number} anos com {COMPLAINTS[number % len(COMPLAINTS)]} há {2 + number} dias."
-        f"\n[2] Nega calafrios.\n[3] Pressão arterial {110 + number} por 70.\n[4] Retorno em {3 + number} dias."
-        "\n\nEscreva a nota em JSON."
-        for number in range(count)
-    ]
+    """Different consults, so that no cache can answer; the demonstration model writes a whole note of each."""
+    return [_consult(number) for number in range(count)]
 
 
-def direct() -> tuple[subprocess.Popen[str], Callable[[list[str]], tuple[int, float]]]:
+def _consult(number: int) -> str:
+    sentences = (
+        f"Paciente masculino de {18 + number % 70} anos com {COMPLAINTS[number % len(COMPLAINTS)]} há {2 + number % 20} dias.",
+        "Nega febre ou calafrios.",
+        "Antecedente de diabetes tipo 2.",
+        "Em uso de metformina 850 mg de 12 em 12 horas.",
+        f"Pressão arterial {100 + number % 80} por 70.",
+        f"Frequência cardíaca {60 + number % 60} batimentos por minuto.",
+        "Hipótese de gastrite.",
+        "Prescrevo omeprazol 20 mg em jejum.",
+        f"Retorno em {3 + number % 27} dias.",
+    )
+    transcript = "".join(f"\n[{place}] {sentence}" for place, sentence in enumerate(sentences, 1))
+    return f"Transcrição:{transcript}\n\nEscreva a nota em JSON."
+
+
+def direct() -> tuple[subprocess.Popen[str], Callable[[list[str], int], tuple[int, float]]]:
     """The peer process, and a function that runs prompts on it: (tokens, seconds)."""
     command = [sys.executable, str(Path(__file__).with_name("chat_direct.py"))]
-    environment = os.environ | dict(openblas_environment())
+    environment = os.environ | engine_environment()
     peer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
     assert peer.stdin is not None
     assert peer.stdout is not None
     peer.stdout.readline()
 
-    def run(asked: list[str]) -> tuple[int, float]:
-        print(json.dumps({"prompts": asked, "max_tokens": MAX_TOKENS}), file=peer.stdin, flush=True)
+    def run(asked: list[str], streams: int) -> tuple[int, float]:
+        print(json.dumps({"prompts": asked, "streams": streams, "max_tokens": MAX_TOKENS}), file=peer.stdin, flush=True)
         answer = json.loads(peer.stdout.readline())
         return answer["tokens"], answer["seconds"]
 
@@ -68,10 +80,15 @@ async def one(phone: httpx.AsyncClient, model: str, prompt: str) -> int:
     return tokens
 
 
-async def through_api(phone: httpx.AsyncClient, model: str, asked: list[str]) -> tuple[int, float]:
-    """All prompts at once through the API: (tokens, seconds)."""
+async def through_api(phone: httpx.AsyncClient, model: str, asked: list[str], streams: int) -> tuple[int, float]:
+    """All prompts through the API, ``streams`` at a time, each stream asking again when it is answered: (tokens, seconds)."""
+    waiting = iter(asked)
+
+    async def stream() -> int:
+        return sum([await one(phone, model, prompt) for prompt in waiting])
+
     began = time.perf_counter()
-    counts = await asyncio.gather(*(one(phone, model, prompt) for prompt in asked))
+    counts = await asyncio.gather(*(stream() for _ in range(streams)))
     return sum(counts), time.perf_counter() - began
 
 
@@ -93,14 +110,14 @@ async def measure(node: BenchNode, report: Report) -> None:
         peer, run_direct = direct()
         try:
             for streams in STREAMS:
-                asked = prompts(streams)
-                await through_api(phone, model, asked)
-                run_direct(asked)
+                asked = prompts(streams * TURNS)
+                await through_api(phone, model, asked, streams)
+                run_direct(asked, streams)
                 ours, theirs = [], []
                 for _ in range(ROUNDS):
-                    tokens, seconds = await through_api(phone, model, asked)
+                    tokens, seconds = await through_api(phone, model, asked, streams)
                     ours.append(tokens / seconds)
-                    tokens, seconds = await asyncio.to_thread(run_direct, asked)
+                    tokens, seconds = await asyncio.to_thread(run_direct, asked, streams)
                     theirs.append(tokens / seconds)
                 say(f"{streams} streams: {max(ours):.0f} and {max(theirs):.0f} tokens/s")
                 report.row(

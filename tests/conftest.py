@@ -101,9 +101,11 @@ def wait_ready(process: subprocess.Popen[str], log: Path) -> dict[str, Any]:
     """The ready JSON. Fails with the log when the node did not come up."""
     assert process.stdout is not None
     line = process.stdout.readline()
-    if not line:
-        pytest.fail(f"the node did not come up ({process.wait()}):\n{log.read_text()[-4000:]}")
-    return dict(json.loads(line))
+    try:
+        return dict(json.loads(line))
+    except ValueError:
+        status = stop_node(process)
+        pytest.fail(f"the node did not come up ({status}): {line!r}\n{log.read_text()[-4000:]}")
 
 
 def stop_node(process: subprocess.Popen[str]) -> int:

@@ -35,7 +35,7 @@ def _named(row: AuditRow, people: dict[str, tuple[str, str]], devices: dict[str,
         status=event.status,
         method=event.method,
         route=event.route,
-        patient=event.patient or "",
+        patient=event.patient or " ".join(event.patients),
         resource=event.resource,
         detail_code=event.detail_code,
     )

@@ -71,15 +71,16 @@ class DictationRoutes:
         query, user_id = request.query, request.principal.user_id
         patient = query.get("patient")
         patient_id = None if patient is None else shapes.bare_id(patient, "Patient")
-        if patient_id is not None:
-            request.about(patient=f"Patient/{patient_id}")
         author = user_id if query.get("mine", "") in ("1", "true") else None
 
         def find(q: Query) -> list[shapes.DictationView]:
             found = dictations.find(q, state=query.get("state"), patient_id=patient_id, author=author, limit=MAX_LISTED)
             return [view(q, dictation, request.language) for dictation in found]
 
-        return Reply(body=shapes.DictationList(await self._consults.store.read(find)))
+        views = await self._consults.store.read(find)
+        shown = {f"Patient/{one.patient}" for one in views} | ({f"Patient/{patient_id}"} if patient_id else set())
+        request.about(patient=sorted(shown), resource="Dictation")
+        return Reply(body=shapes.DictationList(views))
 
     async def read(self, request: Request) -> Reply:
         """``GET /api/dictations/{id}``."""

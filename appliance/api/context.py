@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import parse_qsl
 
@@ -32,7 +32,7 @@ class Visit:
     __slots__ = (
         "_headers",
         "_query",
-        "about_patient",
+        "about_patients",
         "about_resource",
         "caller",
         "parameters",
@@ -47,7 +47,7 @@ class Visit:
         self.parameters = parameters
         self.caller: Principal | None = None
         self.refusal: ProntuarioError | None = None
-        self.about_patient: str | None = None
+        self.about_patients: tuple[str, ...] = ()
         self.about_resource: str | None = None
         self._headers: dict[str, str] | None = None
         self._query: list[tuple[str, str]] | None = None
@@ -98,9 +98,11 @@ class Visit:
     def language(self) -> str:
         return language_of(self.scope)
 
-    def about(self, *, patient: str | None = None, resource: str | None = None) -> None:
+    def about(self, *, patient: str | Collection[str] | None = None, resource: str | None = None) -> None:
         """See ``plugin_api.http.Request.about``."""
-        self.about_patient = patient or self.about_patient
+        if patient:
+            named = (patient,) if isinstance(patient, str) else patient
+            self.about_patients = tuple(dict.fromkeys((*self.about_patients, *named)))
         self.about_resource = resource or self.about_resource
 
 

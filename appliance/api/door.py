@@ -168,6 +168,7 @@ class Door:
     def _event(self, visit: Visit, status: int, method: str, code: str) -> AuditEvent:
         caller = visit.caller
         permission = visit.route.permission
+        patients = visit.about_patients
         return AuditEvent(
             at=instant(self._clock.now()),
             action=permission if permission not in {PUBLIC, SELF} else visit.route.path.rpartition("/")[2],
@@ -177,7 +178,8 @@ class Door:
             method=method,
             route=visit.route.path,
             resource=visit.about_resource or "",
-            patient=visit.about_patient,
+            patient=patients[0] if len(patients) == 1 else None,
+            patients=patients if len(patients) > 1 else (),
             status=status,
             detail_code=code,
         )
@@ -195,4 +197,4 @@ def _is_recorded(visit: Visit) -> bool:
     """An identified person's every access; on PUBLIC routes only what the handler declared to concern somebody."""
     if visit.route.permission != PUBLIC:
         return visit.caller is not None
-    return visit.about_patient is not None or visit.about_resource is not None
+    return bool(visit.about_patients) or visit.about_resource is not None

@@ -98,10 +98,9 @@ class ReadHandlers:
 
 
 def _about_page(request: Request, kind: str, shown: list[StoredVersion]) -> None:
-    """One patient's page is that patient's; a page of several names each resource that was shown."""
-    patients = {one.patient for one in shown if one.patient is not None}
-    seen = " ".join(f"{one.type}/{one.id}" for one in shown) if len(patients) > 1 else kind
-    request.about(patient=f"Patient/{patients.pop()}" if len(patients) == 1 else None, resource=seen)
+    """Every patient of whom the page shows something."""
+    patients = {one.patient: None for one in shown if one.patient is not None}
+    request.about(patient=[f"Patient/{patient}" for patient in patients], resource=kind)
 
 
 async def _form(request: Request) -> list[tuple[str, str]]:

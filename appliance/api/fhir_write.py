@@ -187,9 +187,9 @@ def _about(request: Request, resource: dict[str, Any]) -> None:
 
 
 def _about_outcomes(request: Request, done: list[Outcome]) -> None:
-    patients = {patient_of(one.resource) for one in done if one.resource is not None} - {None}
+    patients = {patient_of(one.resource): None for one in done if one.resource is not None}
     seen = " ".join(f"{one.type}/{one.id}" for one in done)
-    request.about(patient=f"Patient/{patients.pop()}" if len(patients) == 1 else None, resource=seen[:20_000])
+    request.about(patient=[f"Patient/{patient}" for patient in patients if patient], resource=seen[:20_000])
 
 
 def _bundle_reply(kind: str, entries: list[dict[str, Any]]) -> Reply:

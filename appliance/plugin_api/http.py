@@ -7,7 +7,7 @@ the idempotency record become durable together, so a retry with the same ``Idemp
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
@@ -113,10 +113,11 @@ class Request(Protocol):
         """The body as it arrives; nothing is held in memory."""
         ...
 
-    def about(self, *, patient: str | None = None, resource: str | None = None) -> None:
+    def about(self, *, patient: str | Collection[str] | None = None, resource: str | None = None) -> None:
         """Say whose data this request touched (ids such as ``Patient/12``); it goes into the audit event.
 
-        Every authenticated request is audited by the door itself; the event is durable before the reply leaves.
+        ``patient`` may be several: a page that shows ten patients is found by each of the ten. Calls add up. Every
+        authenticated request is audited by the door itself; the event is durable before the reply leaves.
         """
         ...
 
@@ -137,7 +138,7 @@ class WebSocketSession(Protocol):
     @property
     def language(self) -> str: ...
 
-    def about(self, *, patient: str | None = None, resource: str | None = None) -> None:
+    def about(self, *, patient: str | Collection[str] | None = None, resource: str | None = None) -> None:
         """Say whose data this session touches; see ``Request.about``."""
         ...
 

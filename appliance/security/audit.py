@@ -26,7 +26,8 @@ from appliance.security.merkle import (
 class AuditEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One access. Identifiers only, never a name or a text. ``at`` is a FHIR instant, ``status`` the HTTP status.
 
-    ``patient`` and ``resource`` are relative references (``Patient/12``); ``detail_code`` is one short stable word.
+    ``patient`` and ``resource`` are relative references (``Patient/12``); ``patients`` is set instead of ``patient`` when the
+    access showed several. ``detail_code`` is one short stable word.
     """
 
     at: str
@@ -38,6 +39,7 @@ class AuditEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     route: str = ""
     resource: str = ""
     patient: str | None = None
+    patients: tuple[str, ...] = ()
     status: int = 0
     detail_code: str = ""
 
@@ -68,6 +70,7 @@ _decoder: Final = msgspec.json.Decoder(AuditEvent)
 _SIZE: Final = "SELECT coalesce(max(seq), 0) FROM audit_event"
 _LAST: Final = "SELECT seq, body FROM audit_event ORDER BY seq DESC LIMIT 1"
 _INSERT: Final = "INSERT INTO audit_event (seq, body) VALUES (?, ?)"
+_INSERT_PATIENT: Final = "INSERT INTO audit_patient (patient, seq) VALUES (?, ?)"
 _INSERT_NODE: Final = "INSERT INTO audit_node (level, position, hash) VALUES (?, ?, ?)"
 
 
@@ -77,6 +80,8 @@ def append(tx: Transaction, event: AuditEvent) -> int:
     size = 0 if last is None else as_int(last[0])
     body = _encoder.encode(event).decode()
     tx.execute(_INSERT, (size + 1, body))
+    if event.patients:
+        tx.execute_many(_INSERT_PATIENT, [(patient, size + 1) for patient in event.patients])
     if last is not None and size & 1:
         # The left neighbour was just read: half of all appends need no other node.
         pair = node_hash(leaf_hash(str(last[1]).encode()), leaf_hash(body.encode()))
@@ -120,13 +125,15 @@ def prove_consistency(q: Query, old: int, new: int | None = None) -> Proof:
 def read_events(
     q: Query, *, before: int | None = None, limit: int = 100, user_id: str | None = None, patient: str | None = None
 ) -> list[AuditRow]:
-    """Events, newest first, below sequence number ``before``."""
+    """Events, newest first, below sequence number ``before``; of a patient also those that showed several patients."""
     conditions, params = ["seq < ?"], [before if before is not None else (1 << 62)]
     arguments: list[SqlValue] = [*params]
-    for column, value in (("user_id", user_id), ("patient", patient)):
-        if value is not None:
-            conditions.append(f"{column} = ?")
-            arguments.append(value)
+    if user_id is not None:
+        conditions.append("user_id = ?")
+        arguments.append(user_id)
+    if patient is not None:
+        conditions.append("(patient = ? OR seq IN (SELECT seq FROM audit_patient WHERE patient = ?))")
+        arguments += [patient, patient]
     where = " AND ".join(conditions)
     sql = f"SELECT seq, body FROM audit_event WHERE {where} ORDER BY seq DESC LIMIT ?"  # noqa: S608  fixed column names
     return [AuditRow(as_int(row[0]), decode_body(str(row[1]))) for row in q.all(sql, [*arguments, limit])]
@@ -140,7 +147,7 @@ def decode_body(body: str) -> AuditEvent:
 def as_fhir(row: AuditRow) -> dict[str, Any]:
     """The event as a FHIR R4 AuditEvent (§6.2), for export to another system's audit repository."""
     event = row.event
-    entity = [{"what": _what(reference)} for reference in (event.patient, event.resource) if reference]
+    entity = [{"what": _what(reference)} for reference in (event.patient, *event.patients, event.resource) if reference]
     return {
         "resourceType": "AuditEvent",
         "id": f"audit-{row.seq}",

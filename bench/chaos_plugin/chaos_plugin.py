@@ -20,7 +20,7 @@ class ChaosPlugin:
 
     @hookimpl
     def register_engines(self) -> Sequence[EngineSpec]:
-        factory = "appliance.plugin_api.testing.echo_engine:EchoEngine"
+        factory = "chaos_engine:PacedEngine"
         return [EngineSpec("chaos_plugin", factory, footprint_bytes=96 << 20, stall_limit_s=2.0, max_running=128)]
 
     @hookimpl

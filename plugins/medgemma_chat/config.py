@@ -12,7 +12,8 @@ class ChatConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     ``model`` is a folder in mlx-lm's format; without it the active pack of ``chat_model`` is used, and without a pack the
     demonstration. ``context_tokens`` bounds prompt and answer together; ``batch_size`` conversations decode at a time.
-    ``precision`` "auto" computes in fp32 on a CPU and as stored on a GPU.
+    ``precision`` "auto" computes in fp32 on a CPU and as stored on a GPU. ``piece_every_s`` is the least time between two pieces
+    of a streamed answer; it grows with the number of answers, so that messages do not cost more than tokens.
     """
 
     model: str | None = None
@@ -20,3 +21,4 @@ class ChatConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     context_tokens: Annotated[int, msgspec.Meta(ge=64)] = 8192
     prefill_step_tokens: Annotated[int, msgspec.Meta(ge=16)] = 512
     precision: Literal["auto", "fp32", "stored"] = "auto"
+    piece_every_s: Annotated[float, msgspec.Meta(ge=0, le=5)] = 0.04

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,11 @@ from plugins.medgemma_chat.schema import check_schema
 from plugins.medgemma_chat.text import IncrementalText, LoopGuard, StopFilter
 
 _PREFILL_ROWS: Final = 8
+_GATHER_S: Final = 0.04
+_GATHER_ROWS: Final = 8
+"""Newcomers join a running batch in groups: merging their caches one by one more than halves everybody's speed."""
+_PIECES_PER_S: Final = 250
+"""Of all answers together: with many of them a message for each token would cost more than the token."""
 _decoder = msgspec.msgpack.Decoder(ChatRequest)
 _encoder = msgspec.msgpack.Encoder()
 
@@ -50,9 +56,19 @@ class _Row:
     constraint: JsonConstraint | None = None
     loops: LoopGuard | None = None
     completion_tokens: int = 0
+    unshown: str = ""
+    shown_at: float = 0.0
+
+    def due(self, now: float, every_s: float) -> bool:
+        """Whether the reader may have a piece: the first at once, then at most one every ``every_s``."""
+        return now - self.shown_at >= every_s
+
+    def show(self, now: float) -> Output:
+        piece, self.unshown, self.shown_at = ChatPiece(self.unshown), "", now
+        return Output(self.request_id, _encoder.encode(piece), final=False)
 
     def final(self, text: str, reason: Literal["stop", "length"]) -> Output:
-        piece = ChatPiece(text, reason, len(self.prompt), self.completion_tokens)
+        piece = ChatPiece(self.unshown + text, reason, len(self.prompt), self.completion_tokens)
         return Output(self.request_id, _encoder.encode(piece), final=True)
 
 
@@ -74,12 +90,15 @@ class ChatEngine:
         self._rows: dict[int, _Row] = {}
         """Rows inside the generator, by its own number for them."""
         self._generator: BatchGenerator | None = None
+        self._gathering_since = 0.0
+        self._doubtful: _Step | None = None
         self._counters = _Counters()
 
     def load(self, config: Mapping[str, Any]) -> Loaded:
         folder = Path(config["folder"])
         self._batch_size = int(config["batch_size"])
         self._prefill_step = int(config["prefill_step_tokens"])
+        self._piece_every_s = float(config.get("piece_every_s", 0.0))
         self._language = load_language_model(folder, config["precision"])
         positions = self._language.max_positions
         wanted = int(config["context_tokens"])
@@ -106,6 +125,8 @@ class ChatEngine:
             raise ValueError("not a conversation") from error
         if wanted.options.max_tokens < 1:
             raise ValueError("max_tokens is at least 1")
+        if not self._new:
+            self._gathering_since = time.monotonic()
         self._new.append(self._row(request.request_id, wanted))
 
     def busy(self) -> bool:
@@ -174,7 +195,7 @@ class ChatEngine:
                 prefill_batch_size=min(_PREFILL_ROWS, self._batch_size),
                 prefill_step_size=self._prefill_step,
             )
-        if self._new:
+        if self._new and self._gathered():
             uids = self._generator.insert(
                 [row.prompt for row in self._new],
                 [row.max_tokens for row in self._new],
@@ -186,12 +207,17 @@ class ChatEngine:
             self._new = []
         return self._generator
 
+    def _gathered(self) -> bool:
+        waited_s = time.monotonic() - self._gathering_since
+        return not self._rows or len(self._new) >= _GATHER_ROWS or waited_s >= _GATHER_S
+
     def _advance(self, responses: list[_Response]) -> list[Output | Failed]:
         answers: list[Output | Failed] = []
         ended_early: list[int] = []
-        for response, sure in zip(responses, _log_probabilities(responses), strict=True):
+        broken = self._broken(responses)
+        for response in responses:
             row = self._rows[response.uid]
-            answer = self._take(row, response, sure)
+            answer = self._take(row, response, broken=response.uid in broken)
             if answer is None:
                 continue
             answers.append(answer)
@@ -204,23 +230,40 @@ class ChatEngine:
         self._drop(ended_early)
         return answers
 
-    def _take(self, row: _Row, response: _Response, log_probability: float) -> Output | Failed | None:
+    def _broken(self, responses: list[_Response]) -> set[int]:
+        """Rows whose probabilities are NaN: those of the step before, and of this one if a row ends with it.
+
+        Looking at this step's numbers at once would wait for the step after it, which mlx already computes.
+        """
+        doubtful, self._doubtful = self._doubtful, _chosen(responses)
+        ending = any(response.finish_reason for response in responses)
+        return {uid for step in (doubtful, self._doubtful if ending else None) if step for uid in step.broken()}
+
+    def _take(self, row: _Row, response: _Response, *, broken: bool) -> Output | Failed | None:
         """What one row's new token means for its reader; None while nothing can be shown yet."""
-        if math.isnan(log_probability) or (row.constraint is not None and row.constraint.broken):
+        if broken or (row.constraint is not None and row.constraint.broken):
             return Failed(row.request_id, INTERNAL, "the model's probabilities or the grammar broke")
         row.completion_tokens += 1
         self._counters.completion_tokens += 1
         if response.finish_reason == "stop":
             return row.final(row.stops.push(row.text.flush()) + row.stops.flush(), "stop")
+        looping = row.loops is not None and row.loops.push(response.token)
+        due = row.due(time.monotonic(), self._pace_s())
+        if not (due or looping or row.stops.watching or response.finish_reason):
+            row.text.hold(response.token)
+            return None
         shown = row.stops.push(row.text.push(response.token))
         if row.stops.stopped:
             return row.final(shown, "stop")
-        looping = row.loops is not None and row.loops.push(response.token)
         if response.finish_reason == "length" or looping:
             shown += row.stops.push(row.text.flush())
             reason: Literal["stop", "length"] = "stop" if row.stops.stopped else "length"
             return row.final(shown + row.stops.flush(), reason)
-        return Output(row.request_id, _encoder.encode(ChatPiece(shown)), final=False) if shown else None
+        row.unshown += shown
+        return row.show(time.monotonic()) if due and row.unshown else None
+
+    def _pace_s(self) -> float:
+        return max(self._piece_every_s, len(self._rows) / _PIECES_PER_S) if self._piece_every_s else 0.0
 
     def _drop(self, uids: list[int]) -> None:
         if uids and self._generator is not None:
@@ -229,9 +272,21 @@ class ChatEngine:
             del self._rows[uid]
 
 
-def _log_probabilities(responses: list[_Response]) -> list[float]:
-    """The log-probability of each chosen token, fetched at once; NaN marks a row whose numbers broke."""
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """The log-probabilities of one step's chosen tokens, on their way."""
+
+    uids: list[int]
+    values: mx.array
+
+    def broken(self) -> list[int]:
+        values = np.array(self.values)
+        return [uid for uid, value in zip(self.uids, values, strict=True) if math.isnan(value)]
+
+
+def _chosen(responses: list[_Response]) -> _Step | None:
     if not responses:
-        return []
-    chosen = mx.stack([response.logprobs[response.token] for response in responses])
-    return [float(value) for value in np.array(chosen.astype(mx.float32))]
+        return None
+    values = mx.stack([response.logprobs[response.token] for response in responses]).astype(mx.float32)
+    mx.async_eval(values)  # type: ignore[no-untyped-call]
+    return _Step([response.uid for response in responses], values)

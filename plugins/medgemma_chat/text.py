@@ -22,8 +22,12 @@ class IncrementalText:
         self._context = 0
         self._shown = 0
 
+    def hold(self, token: int) -> None:
+        """Take a token whose text nobody needs yet: the next ``push`` or ``flush`` gives it too."""
+        self._tokens.append(token)
+
     def push(self, token: int) -> str:
-        """The text that this token completes."""
+        """The text that this token, and those held before it, complete."""
         self._tokens.append(token)
         return self._new(patience=_MOST_UNFINISHED_TOKENS)
 
@@ -47,6 +51,7 @@ class StopFilter:
         self._stops = tuple(stop for stop in stops if stop)
         self._held = ""
         self.stopped = False
+        self.watching = bool(self._stops)
 
     def push(self, text: str) -> str:
         """The part of ``text`` that is safe to show now."""

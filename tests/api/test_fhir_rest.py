@@ -12,6 +12,7 @@ import pytest
 
 from appliance.records.repository import IMMUTABLE_TAG
 from appliance.records.validation import validate
+from appliance.security.audit import read_events
 from tests.api.fhir_harness import FHIR, PATIENT, code_of, create, fhir_api, issue_of, post
 from tests.api.harness import ApiUnderTest
 
@@ -210,5 +211,9 @@ async def test_the_audit_says_whose_record_was_touched(api: ApiUnderTest, client
 async def test_a_page_of_several_patients_names_each_in_the_audit(api: ApiUnderTest, client: httpx.AsyncClient) -> None:
     made = [await create(client, PATIENT) for _ in range(3)]
     await client.get("/fhir/R4/Patient?name=goncalves")
-    event = (await api.audit_rows())[-1].event
-    assert event.resource.split() == [f"Patient/{one['id']}" for one in made]
+    row = (await api.audit_rows())[-1]
+    assert sorted(row.event.patients) == sorted(f"Patient/{one['id']}" for one in made)
+    for one in made:
+        found = await api.store.read(lambda q, one=one: read_events(q, patient=f"Patient/{one['id']}"))
+        assert row in found
+    assert row not in await api.store.read(lambda q: read_events(q, patient="Patient/other"))

@@ -103,6 +103,21 @@ CREATE TABLE audit_event (
 CREATE INDEX audit_event_user ON audit_event (user_id);
 CREATE INDEX audit_event_patient ON audit_event (patient) WHERE patient IS NOT NULL;
 
+-- An access that showed several patients, findable by each of them (its body names them too: this is only the index).
+CREATE TABLE audit_patient (
+    patient TEXT NOT NULL,
+    seq INTEGER NOT NULL REFERENCES audit_event (seq),
+    PRIMARY KEY (patient, seq)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER audit_patient_no_update BEFORE UPDATE ON audit_patient
+BEGIN
+    SELECT raise(ABORT, 'the audit log is append-only');
+END;
+CREATE TRIGGER audit_patient_no_delete BEFORE DELETE ON audit_patient
+BEGIN
+    SELECT raise(ABORT, 'the audit log is append-only');
+END;
+
 CREATE TRIGGER audit_event_no_update BEFORE UPDATE ON audit_event
 BEGIN
     SELECT raise(ABORT, 'the audit log is append-only');
