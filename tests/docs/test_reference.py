@@ -33,3 +33,8 @@ def test_every_command_named_in_the_readme_exists() -> None:
 def test_no_page_names_a_path_of_one_machine() -> None:
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     assert not [page for page in pages if re.search(r"(^|[^\w.])/(work|root|home/\w+)/", page.read_text())]
+
+
+def test_figures_of_the_readme_are_those_that_the_benches_printed() -> None:
+    done = subprocess.run([sys.executable, "tools/figures.py", "--check"], cwd=ROOT, check=False, timeout=60)
+    assert done.returncode == 0, "run python tools/figures.py"
