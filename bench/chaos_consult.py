@@ -152,9 +152,8 @@ async def run(rounds: int, seed: int) -> Report:
             kills += blow.struck != "not at all"
             stages.add(blow.struck)
             moment = f"{blow.after_s:.2f} s after {'the start' if blow.step is None else f'step {blow.step}'}"
-            say(
-                f"round {number}, {kills}/{rounds} struck: killed {moment} ({blow.struck}); done in {seconds:.1f} s; missing {ledger.missing}"
-            )
+            told = f"round {number}, {kills}/{rounds} struck: killed {moment} ({blow.struck})"
+            say(f"{told}; done in {seconds:.1f} s; missing {ledger.missing}")
     report.row("consults", number, "consults")
     report.row("kills that struck", kills, "kills", aim=(">=", rounds))
     report.row("stages struck", len(stages), "stages")
