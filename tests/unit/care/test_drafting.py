@@ -14,7 +14,7 @@ from appliance.plugin_api.errors import BUSY, UNAVAILABLE, ProntuarioError, defi
 from appliance.plugin_host.choice import Choice
 from tests.fakes.care_models import ScriptedChat, note_json, note_with_facts
 
-TOO_LONG = define("chat.context_too_long", 422, pt=("x", "y"), en=("x", "y"))
+TOO_LONG = define("chat.too_long_for_this_test", 422, pt=("x", "y"), en=("x", "y"))
 
 
 def speech(count: int) -> list[Segment]:
@@ -74,7 +74,7 @@ async def test_what_never_fits_stands_verbatim_beside_what_does() -> None:
     origins = {s.segments[0]: s.origin for s in content.sentences()}
     assert origins == {1: "ai", 2: "ai", 3: "transcript", 4: "ai"}
     assert content.ai is not None
-    assert (content.ai.fallback, content.ai.fallback_reason) == (True, "chat.context_too_long")
+    assert (content.ai.fallback, content.ai.fallback_reason) == (True, "chat.too_long_for_this_test")
 
 
 @pytest.mark.parametrize("error", [BUSY(what="chat", waiting=3), UNAVAILABLE(what="chat")])
