@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from appliance.care.drafting import WIDEST, parse, uncited, verbatim, write_draft
 from appliance.care.model import SECTION_CODES, Content, Segment
 from appliance.plugin_api.engine import CallOptions
-from appliance.plugin_api.errors import BUSY, UNAVAILABLE, ProntuarioError, define
+from appliance.plugin_api.errors import BUSY, UNAVAILABLE, ProntuarioError
 from appliance.plugin_host.choice import Choice
+from plugins.medgemma_chat.provider import TOO_LONG
 from tests.fakes.care_models import ScriptedChat, note_json, note_with_facts
-
-TOO_LONG = define("chat.too_long_for_this_test", 422, pt=("x", "y"), en=("x", "y"))
 
 
 def speech(count: int) -> list[Segment]:
@@ -74,7 +73,7 @@ async def test_what_never_fits_stands_verbatim_beside_what_does() -> None:
     origins = {s.segments[0]: s.origin for s in content.sentences()}
     assert origins == {1: "ai", 2: "ai", 3: "transcript", 4: "ai"}
     assert content.ai is not None
-    assert (content.ai.fallback, content.ai.fallback_reason) == (True, "chat.too_long_for_this_test")
+    assert (content.ai.fallback, content.ai.fallback_reason) == (True, "chat.context_too_long")
 
 
 @pytest.mark.parametrize("error", [BUSY(what="chat", waiting=3), UNAVAILABLE(what="chat")])
