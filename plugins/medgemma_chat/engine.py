@@ -25,7 +25,6 @@ from plugins.medgemma_chat.schema import check_schema
 from plugins.medgemma_chat.text import IncrementalText, LoopGuard, StopFilter
 
 _PREFILL_ROWS: Final = 8
-_LOOK_EVERY_STEPS: Final = 8
 _GATHER_S: Final = 0.04
 _GATHER_ROWS: Final = 8
 """Newcomers join a running batch in groups: merging their caches one by one more than halves everybody's speed."""
@@ -92,7 +91,7 @@ class ChatEngine:
         """Rows inside the generator, by its own number for them."""
         self._generator: BatchGenerator | None = None
         self._gathering_since = 0.0
-        self._steps = 0
+        self._doubtful: _Step | None = None
         self._counters = _Counters()
 
     def load(self, config: Mapping[str, Any]) -> Loaded:
@@ -215,7 +214,7 @@ class ChatEngine:
     def _advance(self, responses: list[_Response]) -> list[Output | Failed]:
         answers: list[Output | Failed] = []
         ended_early: list[int] = []
-        broken = self._broken(responses) if responses else set()
+        broken = self._broken(responses)
         for response in responses:
             row = self._rows[response.uid]
             answer = self._take(row, response, broken=response.uid in broken)
@@ -232,16 +231,13 @@ class ChatEngine:
         return answers
 
     def _broken(self, responses: list[_Response]) -> set[int]:
-        """Rows whose probabilities are NaN, looked at now and then and whenever a row ends.
+        """Rows whose probabilities are NaN: those of the step before, and of this one if a row ends with it.
 
-        A row's NaN lies in its cache and comes back with every token, so it can't slip through; looking at each step would
-        wait for the step after it, which mlx already computes.
+        Looking at this step's numbers at once would wait for the step after it, which mlx already computes.
         """
-        self._steps += 1
-        if self._steps % _LOOK_EVERY_STEPS and not any(response.finish_reason for response in responses):
-            return set()
-        chosen = mx.stack([response.logprobs[response.token] for response in responses]).astype(mx.float32)
-        return {one.uid for one, value in zip(responses, np.array(chosen), strict=True) if math.isnan(value)}
+        doubtful, self._doubtful = self._doubtful, _chosen(responses)
+        ending = any(response.finish_reason for response in responses)
+        return {uid for step in (doubtful, self._doubtful if ending else None) if step for uid in step.broken()}
 
     def _take(self, row: _Row, response: _Response, *, broken: bool) -> Output | Failed | None:
         """What one row's new token means for its reader; None while nothing can be shown yet."""
@@ -274,3 +270,23 @@ class ChatEngine:
             self._generator.remove(uids)
         for uid in uids:
             del self._rows[uid]
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """The log-probabilities of one step's chosen tokens, on their way."""
+
+    uids: list[int]
+    values: mx.array
+
+    def broken(self) -> list[int]:
+        values = np.array(self.values)
+        return [uid for uid, value in zip(self.uids, values, strict=True) if math.isnan(value)]
+
+
+def _chosen(responses: list[_Response]) -> _Step | None:
+    if not responses:
+        return None
+    values = mx.stack([response.logprobs[response.token] for response in responses]).astype(mx.float32)
+    mx.async_eval(values)  # type: ignore[no-untyped-call]
+    return _Step([response.uid for response in responses], values)
