@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from appliance.api import admin, care, fhir, identity, openai_compat
-from appliance.api.admin_node import NodeProbe
+from appliance.api.admin_node import NodeProbe, requests_answered
 from appliance.api.admin_sources import AdminSources
 from appliance.api.application import Application, build_application
 from appliance.care.service import Consults
@@ -118,7 +118,7 @@ def _admin_sources(parts: Parts) -> AdminSources:
         parts.clock,
         version=parts.version,
         mode=lambda: parts.database.mode,
-        requests_total=lambda: _requests_total(parts.metrics),
+        requests_total=lambda: requests_answered(parts.metrics),
     )
     return AdminSources(
         store=parts.database,
@@ -129,9 +129,3 @@ def _admin_sources(parts: Parts) -> AdminSources:
         models=parts.host.abilities.models,
         wake_jobs=parts.jobs.wake,
     )
-
-
-def _requests_total(metrics: Metrics) -> float:
-    families = metrics.registry.collect()
-    samples = (sample for family in families if family.name == "prontuario_http_requests" for sample in family.samples)
-    return sum(sample.value for sample in samples if sample.name.endswith("_total"))
