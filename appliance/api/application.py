@@ -9,14 +9,15 @@ from typing import Any, Final
 from hypercorn.typing import ASGIFramework
 
 from appliance.api.context import ApiRequest, Visit
-from appliance.api.door import Authenticator, Door, Record
+from appliance.api.door import Authenticator, Door
 from appliance.api.errors import ErrorPages, ErrorRenderer
-from appliance.api.health import health_routes
+from appliance.api.health import health_routes, standby_routes
 from appliance.api.metering import Meters
 from appliance.api.openapi import documentation_routes
 from appliance.api.quart_host import MATCH, QuartHost
 from appliance.api.replies import Answer
-from appliance.api.routing import METHODS, RouteTable
+from appliance.api.routing import METHODS, Match, RouteTable
+from appliance.api.standing import LoneNode, ServedStore, Standing
 from appliance.api.streams import HEARTBEAT_S
 from appliance.config.model import Api
 from appliance.plugin_api.errors import ProntuarioError
@@ -33,13 +34,25 @@ KNOWN_METHODS: Final = {name: name for name in (*METHODS, "HEAD", "OPTIONS")}
 class Application:
     """Made by ``build_application``; served by ``appliance.api.server.serve``."""
 
-    def __init__(self, table: RouteTable, door: Door, config: Api, meters: Meters, *, recheck_s: float) -> None:
+    def __init__(
+        self,
+        table: RouteTable,
+        standby: RouteTable,
+        door: Door,
+        config: Api,
+        meters: Meters,
+        *,
+        recheck_s: float,
+    ) -> None:
+        """``standby`` has what is served while the node's standing refuses everything else."""
         self.draining = asyncio.Event()
         self.routes: Sequence[AnyRoute] = tuple(table.routes)
         self._table = table
+        self._standby = standby
         self._door = door
+        self._standing = door.standing
         self._meters = meters
-        self._host = QuartHost(door, config, self.draining, recheck_s=recheck_s)
+        self._host = QuartHost(door, config, recheck_s=recheck_s)
 
     @property
     def asgi(self) -> ASGIFramework:
@@ -51,18 +64,22 @@ class Application:
         self.draining.set()
         self._host.drain()
 
+    def hand_over(self) -> None:
+        """This node no longer has the record: streams and WebSockets end with ``reconnect``; it goes on answering."""
+        self._host.hand_over()
+
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
         kind = scope["type"]
         try:
             if kind == "http":
-                match = self._table.find(scope["method"], scope["raw_path"])
+                match = self._find(scope["method"], scope["raw_path"])
                 route = match.route
                 if isinstance(route, Route) and route.hot and not _has_body(scope):
                     request = ApiRequest(scope, route, match.parameters, self._door)
                     await _send(send, await self._door.answer(route, request))
                     return
             elif kind == "websocket":
-                match = self._table.find_websocket(scope["raw_path"])
+                match = self._find_websocket(scope["raw_path"])
             else:
                 return
         except ProntuarioError as error:
@@ -71,6 +88,21 @@ class Application:
         scope["state"][MATCH] = match
         with self._counted(kind):
             await self._host.quart(scope, receive, send)
+
+    def _find(self, method: str, raw_path: bytes) -> Match:
+        refusal = self._standing.refusal()
+        if refusal is None:
+            return self._table.find(method, raw_path)
+        try:
+            return self._standby.find(method, raw_path)
+        except ProntuarioError:
+            raise refusal from None
+
+    def _find_websocket(self, raw_path: bytes) -> Match:
+        refusal = self._standing.refusal()
+        if refusal is not None:
+            raise refusal
+        return self._table.find_websocket(raw_path)
 
     def _counted(self, kind: str) -> Any:
         return self._meters.streams.track_inprogress() if kind == "websocket" else _Uncounted()
@@ -90,7 +122,7 @@ def build_application(
     routes: Sequence[AnyRoute],
     *,
     identity: Authenticator,
-    store: Record,
+    store: ServedStore,
     metrics: Metrics,
     config: Api,
     clock: Clock,
@@ -101,25 +133,27 @@ def build_application(
     title: str = "Prontuário",
     version: str = "0.1.0",
     recheck_s: float = HEARTBEAT_S,
+    standing: Standing | None = None,
 ) -> Application:
     """The API of one node.
 
     ``plugin_routes`` are by plugin name and must lie below ``/api/plugins/<name>/``; ``known_permissions`` is
     ``Policy.known`` with the plugins' own; ``renderers`` map a path prefix (``/fhir/``, ``/v1/``) to the shape in which its
     clients expect errors. Health, metrics and documentation routes are added here. Every ``recheck_s`` a stream shows that it is
-    alive and its listener's session is checked again.
+    alive and its listener's session is checked again. ``standing`` is this node's place in a cluster; None: it is alone.
 
     Raises:
         RouteError: a route without a known permission, without a summary, repeated, or outside its plugin's prefix.
     """
-    meters = Meters(metrics)
-    own = [*routes, *health_routes(health, store, metrics)]
+    meters, place = Meters(metrics), standing or LoneNode(store)
+    own = [*routes, *health_routes(health, place, metrics)]
     every = [*own, *(route for offered in (plugin_routes or {}).values() for route in offered)]
     own.extend(documentation_routes(every, title=title, version=version))
     table = RouteTable(own, known_permissions=known_permissions, plugin_routes=plugin_routes)
     pages = ErrorPages(renderers or {})
-    door = Door(identity=identity, store=store, clock=clock, pages=pages, meters=meters)
-    return Application(table, door, config, meters, recheck_s=recheck_s)
+    door = Door(identity=identity, store=store, standing=place, clock=clock, pages=pages, meters=meters)
+    standby = RouteTable(standby_routes(health, place, metrics), known_permissions=())
+    return Application(table, standby, door, config, meters, recheck_s=recheck_s)
 
 
 class _Uncounted:

@@ -17,6 +17,7 @@ from appliance.api.context import ApiRequest, Visit, header
 from appliance.api.errors import AUDIT_UNAVAILABLE, SERVER_ERROR, ErrorPages, as_answer
 from appliance.api.metering import Meters
 from appliance.api.replies import Answer, prepare
+from appliance.api.standing import Standing, standing_headers
 from appliance.plugin_api.errors import FORBIDDEN, ProntuarioError
 from appliance.plugin_api.http import PUBLIC, SELF, Principal, Reply, Route
 from appliance.plugin_api.storage import Store, Transaction
@@ -26,6 +27,8 @@ from appliance.telemetry.clock import Clock, instant
 from appliance.telemetry.logs import get_logger
 
 _BEARER: Final = b"bearer "
+_NOT_REVOKED: Final = frozenset({"auth.expired", "cluster.standby"})
+"""Reasons for which a model's answer under way may still be read to its end."""
 _log = get_logger("api")
 
 
@@ -37,21 +40,22 @@ class Authenticator(Protocol):
         ...
 
 
-class Record(Store, Protocol):
-    """The store as the door needs it."""
-
-    @property
-    def mode(self) -> str: ...
-
-
 class Door:
     """Authentication, authorisation, audit and error pages, for every way in."""
 
     def __init__(
-        self, *, identity: Authenticator, store: Record, clock: Clock, pages: ErrorPages, meters: Meters
+        self,
+        *,
+        identity: Authenticator,
+        store: Store,
+        standing: Standing,
+        clock: Clock,
+        pages: ErrorPages,
+        meters: Meters,
     ) -> None:
         self._identity = identity
         self._store = store
+        self.standing = standing
         self._clock = clock
         self._pages = pages
         self._meters = meters
@@ -72,7 +76,7 @@ class Door:
     def refusal(self, error: ProntuarioError, visit: Visit, *, close: bool = False) -> Answer:
         """``error`` as an answer in the shape and language that this visitor expects; ``close`` ends the connection."""
         reply = self._pages.render(error, visit.path, visit.language)
-        answer = prepare(reply, self._store.mode)
+        answer = prepare(reply, standing_headers(self.standing))
         if close:
             answer.headers.append((b"connection", b"close"))
         return answer
@@ -105,7 +109,7 @@ class Door:
         try:
             await self._identity.authenticate(token, visit.device_certificate)
         except ProntuarioError as error:
-            return error.kind.code == "auth.expired"
+            return error.kind.code in _NOT_REVOKED
         return True
 
     async def commit(self, request: ApiRequest, change: Callable[[Transaction], Reply]) -> Reply:
@@ -138,7 +142,7 @@ class Door:
     async def _serve(self, route: Route, request: ApiRequest) -> Answer:
         try:
             await self.admit(request, bearer_token(request.scope))
-            answer = prepare(await route.handler(request), self._store.mode)
+            answer = prepare(await route.handler(request), standing_headers(self.standing))
         except Exception as error:  # noqa: BLE001  the API boundary: a failure is recorded and answered
             failure = as_answer(error, route.path)
             await self._record_failure(request, failure)

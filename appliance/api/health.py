@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any, Final
 
 import msgspec
 
+from appliance.api.standing import Standing
 from appliance.plugin_api.http import PUBLIC, AnyRoute, Reply, Request, Route
+from appliance.security.errors import AUTH_DEVICE_REQUIRED
 from appliance.telemetry.health import HealthRegistry, worst
 from appliance.telemetry.metrics import Metrics
 
-EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
-UNREADY = 503
-READ_ONLY = "read-only"
-
-
-class Mode(Protocol):
-    """What an acknowledgement means now."""
-
-    @property
-    def mode(self) -> str: ...
+EXPOSITION: Final = "text/plain; version=0.0.4; charset=utf-8"
+UNREADY: Final = HTTPStatus.SERVICE_UNAVAILABLE
 
 
 class PartHealth(msgspec.Struct, frozen=True):
@@ -35,6 +31,8 @@ class Readiness(msgspec.Struct, frozen=True, omit_defaults=True):
 
     status: str
     mode: str
+    role: str = ""
+    """The node's role in its cluster; left out on a node alone."""
     parts: dict[str, PartHealth] = {}
 
 
@@ -44,9 +42,30 @@ class Liveness(msgspec.Struct, frozen=True):
     status: str
 
 
-def health_routes(health: HealthRegistry, store: Mode, metrics: Metrics) -> list[AnyRoute]:
+def health_routes(health: HealthRegistry, standing: Standing, metrics: Metrics) -> list[AnyRoute]:
     """``/health/live``, ``/health/ready``, ``/health/primary`` and ``/metrics``."""
 
+    async def exposition(_request: Request) -> Reply:
+        return Reply(body=metrics.render(), content_type=EXPOSITION)
+
+    return [
+        *_probes(health, standing),
+        Route("GET", "/metrics", "node.read", exposition, "Prometheus metrics", tag="health"),
+    ]
+
+
+def standby_routes(health: HealthRegistry, standing: Standing, metrics: Metrics) -> list[AnyRoute]:
+    """The same on a node without the record, where nobody can be logged in: metrics for any device of this hospital."""
+
+    async def exposition(request: Request) -> Reply:
+        if request.device_certificate is None:
+            raise AUTH_DEVICE_REQUIRED()
+        return Reply(body=metrics.render(), content_type=EXPOSITION)
+
+    return [*_probes(health, standing), _public("/metrics", exposition, "Prometheus metrics", None)]
+
+
+def _probes(health: HealthRegistry, standing: Standing) -> list[AnyRoute]:
     async def live(_request: Request) -> Reply:
         return Reply(body=Liveness("ok"))
 
@@ -58,24 +77,22 @@ def health_routes(health: HealthRegistry, store: Mode, metrics: Metrics) -> list
             if _may_read_node(request)
             else {}
         )
-        return Reply(UNREADY if status == "failed" else 200, Readiness(status, store.mode, parts))
+        answer = Readiness(status, standing.mode, standing.role, parts)
+        return Reply(UNREADY if status == "failed" else HTTPStatus.OK, answer)
 
     async def primary(_request: Request) -> Reply:
-        writable = store.mode != READ_ONLY
-        return Reply(200 if writable else UNREADY, Liveness("primary" if writable else "standby"))
-
-    async def exposition(_request: Request) -> Reply:
-        return Reply(body=metrics.render(), content_type=EXPOSITION)
-
-    def public(path: str, handler: Any, summary: str, response: Any) -> Route:
-        return Route("GET", path, PUBLIC, handler, summary, response=response, tag="health", hot=True)
+        writable = standing.writable
+        return Reply(HTTPStatus.OK if writable else UNREADY, Liveness("primary" if writable else "standby"))
 
     return [
-        public("/health/live", live, "Whether the node runs", Liveness),
-        public("/health/ready", ready, "Whether every part is well; details with node.read", Readiness),
-        public("/health/primary", primary, "200 on the node that may write", Liveness),
-        Route("GET", "/metrics", "node.read", exposition, "Prometheus metrics", tag="health"),
+        _public("/health/live", live, "Whether the node runs", Liveness),
+        _public("/health/ready", ready, "Whether every part is well; details with node.read", Readiness),
+        _public("/health/primary", primary, "200 on the node that may write", Liveness),
     ]
+
+
+def _public(path: str, handler: Callable[[Request], Awaitable[Reply]], summary: str, response: Any) -> Route:
+    return Route("GET", path, PUBLIC, handler, summary, response=response, tag="health", hot=True)
 
 
 def _may_read_node(request: Request) -> bool:

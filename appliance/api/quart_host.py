@@ -96,11 +96,12 @@ class _WebSocketConnection(ASGIWebsocketConnection):
 class QuartHost:
     """The Quart application and its two views."""
 
-    def __init__(self, door: Door, config: Api, draining: asyncio.Event, *, recheck_s: float) -> None:
+    def __init__(self, door: Door, config: Api, *, recheck_s: float) -> None:
         self._recheck_s = recheck_s
         self._door = door
         self._config = config
-        self._draining = draining
+        self._draining = asyncio.Event()
+        """Set when the streams that watch it must end; those that begin after a handover watch another one."""
         self.sessions: set[Session] = set()
         self.quart = quart.Quart("quart", static_folder=None, template_folder=None)
         self.quart.config.update(MAX_CONTENT_LENGTH=None, BODY_TIMEOUT=None, RESPONSE_TIMEOUT=None)
@@ -113,9 +114,16 @@ class QuartHost:
             self.quart.add_websocket(path, f"websocket {path}", self._websocket)
 
     def drain(self) -> None:
-        """End every WebSocket with 1012."""
+        """End every stream with ``reconnect`` and every WebSocket with 1012, and those that still begin too."""
+        self._draining.set()
         for session in list(self.sessions):
             session.drain()
+
+    def hand_over(self) -> None:
+        """End the streams and WebSockets of now in the same way."""
+        if not self._draining.is_set():
+            self.drain()
+            self._draining = asyncio.Event()
 
     async def _http(self, _path: str = "") -> Response:
         request = quart.request

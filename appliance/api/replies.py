@@ -44,8 +44,8 @@ class Answer:
     is_event_stream: bool = False
 
 
-def prepare(reply: Reply, mode: str) -> Answer:
-    """Encode everything that can fail, while a failure can still be answered. ``mode`` is the store's.
+def prepare(reply: Reply, marks: Headers) -> Answer:
+    """Encode everything that can fail, while a failure can still be answered. ``marks`` tell the node's standing.
 
     Raises:
         TypeError: the body is nothing that JSON can hold.
@@ -53,10 +53,10 @@ def prepare(reply: Reply, mode: str) -> Answer:
     """
     if reply.stream is None:
         body = encode_body(reply.body)
-        return Answer(reply.status, _head_of(reply, mode, reply.content_type, len(body)), body)
+        return Answer(reply.status, _head_of(reply, marks, reply.content_type, len(body)), body)
     # A stream without a content type of its own is one of events.
     kind = EVENT_STREAM if reply.content_type == "application/json" else reply.content_type
-    headers = _head_of(reply, mode, kind, None)
+    headers = _head_of(reply, marks, kind, None)
     return Answer(reply.status, headers, b"", reply.stream, kind.partition(";")[0] == EVENT_STREAM)
 
 
@@ -67,12 +67,12 @@ def encode_body(body: Any) -> bytes:
     return b"" if body is None else _encoder.encode(body)
 
 
-def _head_of(reply: Reply, mode: str, content_type: str, length: int | None) -> Headers:
+def _head_of(reply: Reply, marks: Headers, content_type: str, length: int | None) -> Headers:
     own = _encode_headers(reply.headers)
     names = {name for name, _ in own}
     headers = [*_COMMON, *own]
     headers.extend(pair for pair in _DEFAULTS if pair[0] not in names)
-    headers.append((b"x-prontuario-mode", mode.encode("ascii")))
+    headers.extend(marks)
     headers.append((b"x-request-id", f"{_PREFIX}{next(_counter):x}".encode("ascii")))
     if length != 0 and b"content-type" not in names:
         headers.append((b"content-type", content_type.encode("latin-1")))

@@ -1,4 +1,8 @@
-"""Core's parts, made in order and taken apart in reverse. Nothing else in the house constructs its own collaborators."""
+"""Core's parts, made in order and taken apart in reverse. Nothing else in the house constructs its own collaborators.
+
+What is made here lives as long as the process, whatever the node's role: engines, plugins, health, metrics, the API. The
+record itself comes and goes with the role (``appliance.daemon.record``).
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,11 @@ from importlib.metadata import version
 import psutil
 
 from appliance.api.application import Application
+from appliance.api.standing import Standing
 from appliance.care.service import Consults
 from appliance.config import Config, Paths
 from appliance.daemon.background import SignedHeads
+from appliance.daemon.record import OpenRecord, RecordSession, RecordSlot
 from appliance.daemon.wiring import Parts, build_api, register_jobs
 from appliance.engines.fleet import EngineFleet
 from appliance.engines.ledger import MemoryLedger
@@ -43,83 +49,103 @@ class Core:
     config: Config
     paths: Paths
     clock: Clock
-    database: Database
+    metrics: Metrics
+    store: RecordSlot
     vault: Vault
     authority: Authority
     identity: Identity
     host: PluginHost
+    blobs: BlobStore
     jobs: JobQueue
     health: HealthRegistry
-    consults: Consults
     application: Application
-    heads: SignedHeads
+    record: RecordSession
 
-    async def start(self, stack: AsyncExitStack) -> None:
-        """Begin to work: engines, jobs, signed audit heads. What is started here is stopped by ``stack``."""
+    async def start_alone(self, stack: AsyncExitStack) -> None:
+        """A node alone: open the record, then engines and plugins, then the work that waits; ``stack`` stops them."""
+        stack.push_async_callback(self.record.close)
+        await self.record.open(await open_alone(self.paths, self.config, self.metrics))
+        await self.start_plugins(stack)
+        stack.push_async_callback(self.record.rest)
+        await self.record.begin()
+
+    async def start_plugins(self, stack: AsyncExitStack) -> None:
+        """Engines and plugins: they live as long as the process, whatever its role."""
         await self.host.start()
         stack.push_async_callback(self.host.stop)
-        await self.jobs.start()
-        stack.push_async_callback(self.jobs.stop)
-        await self.consults.start()
-        self.heads.start()
-        stack.push_async_callback(self.heads.stop)
 
 
-async def assemble(stack: AsyncExitStack, paths: Paths, config: Config) -> Core:
-    """Open the record and wire everything; nothing serves yet.
+async def assemble(
+    stack: AsyncExitStack,
+    paths: Paths,
+    config: Config,
+    *,
+    slot: RecordSlot | None = None,
+    standing: Standing | None = None,
+) -> Core:
+    """Wire everything; no record is open yet and nothing serves. ``slot`` and ``standing`` are a clustered node's.
 
     Raises:
         ProntuarioError, ConfigError: a part can't be made.
     """
-    clock, metrics = SystemClock(), Metrics()
+    clock, metrics, store = SystemClock(), Metrics(), slot or RecordSlot()
     for folder in (paths.run, paths.logs, paths.models, paths.plugins, paths.plugin_data, paths.database.parent):
         make_private_folder(folder)
     authority = Authority.open(paths, config, clock.now())
     vault = open_vault(paths, config, clock)
-    database, litestream = await _open_record(stack, paths, config, metrics)
-    await database.write(vault.check)
     policy = Policy()
-    identity = Identity(database, vault, authority, clock, config.security, policy=policy)
+    identity = Identity(store, vault, authority, clock, config.security, policy=policy)
     stack.callback(identity.close)
     fleet = EngineFleet(MemoryLedger(config.memory.ai_bytes or int(psutil.virtual_memory().total * AI_SHARE)), metrics)
-    host = PluginHost(config, paths, store=database, fleet=fleet)
+    host = PluginHost(config, paths, store=store, fleet=fleet)
     host.load()
     policy.register(host.permissions())
-    jobs, health, signer = JobQueue(database, clock, metrics), HealthRegistry(), HeadSigner.open(paths, vault)
-    for check in [*host.health_checks(), *fleet.health_checks()]:
-        health.add(check)
-    if litestream is not None:
-        health.add(HealthCheck("litestream", litestream.health))
-    blobs = BlobStore(paths.blobs)
+    jobs, signer, blobs = JobQueue(store, clock, metrics), HeadSigner.open(paths, vault), BlobStore(paths.blobs)
     consults = Consults(
-        store=database, blobs=blobs, vault=vault, abilities=host.abilities, jobs=jobs, clock=clock,
+        store=store, blobs=blobs, vault=vault, abilities=host.abilities, jobs=jobs, clock=clock,
         limits=config.dictation, spool=paths.run / "spool",
     )  # fmt: skip
+    record = RecordSession(
+        store, vault=vault, identity=identity, jobs=jobs, consults=consults, heads=SignedHeads(store, signer, clock)
+    )
+    health = _health(config, host, fleet, record)
     parts = Parts(
-        config=config, paths=paths, clock=clock, metrics=metrics, database=database, blobs=blobs, vault=vault, consults=consults,
-        authority=authority, identity=identity, policy=policy, signer=signer, fleet=fleet, host=host, jobs=jobs, health=health,
-        version=version("prontuario"),
+        config=config, paths=paths, clock=clock, metrics=metrics, store=store, standing=standing, blobs=blobs, vault=vault,
+        consults=consults, authority=authority, identity=identity, policy=policy, signer=signer, fleet=fleet, host=host,
+        jobs=jobs, health=health, version=version("prontuario"),
     )  # fmt: skip
     register_jobs(parts)
-    application = build_api(parts)
     return Core(
-        config=config, paths=paths, clock=clock, database=database, vault=vault, authority=authority, identity=identity,
-        host=host, jobs=jobs, health=health, consults=consults, application=application, heads=SignedHeads(database, signer, clock),
+        config=config, paths=paths, clock=clock, metrics=metrics, store=store, vault=vault, authority=authority,
+        identity=identity, host=host, blobs=blobs, jobs=jobs, health=health, application=build_api(parts), record=record,
     )  # fmt: skip
 
 
-async def _open_record(
-    stack: AsyncExitStack, paths: Paths, config: Config, metrics: Metrics
-) -> tuple[Database, Litestream | None]:
+def _health(config: Config, host: PluginHost, fleet: EngineFleet, record: RecordSession) -> HealthRegistry:
+    health = HealthRegistry()
+    for check in [*host.health_checks(), *fleet.health_checks()]:
+        health.add(check)
+    if config.store.litestream:
+        health.add(HealthCheck("litestream", record.health))
+    return health
+
+
+async def open_alone(paths: Paths, config: Config, metrics: Metrics) -> OpenRecord:
+    """The record of a node alone: acknowledged means fsynced here.
+
+    Raises:
+        ProntuarioError: see ``Database.open`` and ``Litestream.start``.
+    """
     if not config.store.litestream:
-        database = await Database.open(paths.database, config.store, metrics=metrics)
-        stack.push_async_callback(database.close)
-        return database, None
+        return OpenRecord(await Database.open(paths.database, config.store, metrics=metrics))
     litestream = Litestream(
         paths.database, paths.spool, paths.run, log_file=paths.logs / "litestream.log", metrics=metrics
     )
     database = await Database.open(paths.database, config.store, barrier=litestream.barrier, metrics=metrics)
-    stack.push_async_callback(litestream.stop)
-    stack.push_async_callback(database.close)
-    await litestream.start()
-    return database, litestream
+    try:
+        await litestream.start()
+    except BaseException:
+        await database.close()
+        await litestream.stop()
+        raise
+    return OpenRecord(database, litestream)

@@ -61,16 +61,16 @@ async def _serve(paths: Paths, config: Config, ready_fd: int | None, leash_fd: i
     stop = stop_event(leash_fd)
     async with AsyncExitStack() as stack:
         core = await assemble(stack, paths, config)
-        await core.start(stack)
-        await prepare_dashboard_device(core.identity, core.database, paths, core.clock.now())
+        await core.start_alone(stack)
+        await prepare_dashboard_device(core.identity, core.store, paths, core.clock.now())
         url = f"https://{_shown_host(config.api.host)}:{config.api.port}"
-        desk = OperatorDesk(core.database, core.vault, core.authority, SteadyTime(core.clock), url)
+        desk = OperatorDesk(core.store, core.vault, core.authority, SteadyTime(core.clock), url)
         control = ControlSocket(paths.socket("control"), {"enrol": desk.enrol, "models": lambda _: _models(core)})
         await control.start()
         stack.push_async_callback(control.stop)
 
         def on_ready(port: int) -> None:
-            log.info("core serves", port=port, mode=core.database.mode, phase=config.node.phase)
+            log.info("core serves", port=port, mode=core.store.mode, phase=config.node.phase)
             announce(ready_fd, {"api": url, "pid": _pid(paths)})
 
         files = CertificateFiles(

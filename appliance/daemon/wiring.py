@@ -9,8 +9,10 @@ from appliance.api import admin, care, fhir, identity, openai_compat
 from appliance.api.admin_node import NodeProbe, requests_answered
 from appliance.api.admin_sources import AdminSources
 from appliance.api.application import Application, build_application
+from appliance.api.standing import Standing
 from appliance.care.service import Consults
 from appliance.config import Config, Paths
+from appliance.daemon.record import RecordSlot
 from appliance.engines.fleet import EngineFleet
 from appliance.plugin_api.hooks import Job as PluginJob
 from appliance.plugin_api.http import AnyRoute
@@ -21,7 +23,6 @@ from appliance.security.identity import Identity
 from appliance.security.policy import Policy
 from appliance.security.vault import Vault
 from appliance.store.blobs import BlobStore
-from appliance.store.database import Database
 from appliance.store.jobs import Job, JobQueue
 from appliance.telemetry.clock import Clock
 from appliance.telemetry.health import HealthRegistry
@@ -36,7 +37,9 @@ class Parts:
     paths: Paths
     clock: Clock
     metrics: Metrics
-    database: Database
+    store: RecordSlot
+    standing: Standing | None
+    """This node's place in a cluster; None on a node alone."""
     blobs: BlobStore
     vault: Vault
     authority: Authority
@@ -70,7 +73,7 @@ def build_api(parts: Parts) -> Application:
     return build_application(
         [*_clinical_routes(parts), *_node_routes(parts)],
         identity=parts.identity,
-        store=parts.database,
+        store=parts.store,
         metrics=parts.metrics,
         config=config.api,
         clock=parts.clock,
@@ -82,12 +85,13 @@ def build_api(parts: Parts) -> Application:
             openai_compat.OPENAI_PREFIX: openai_compat.render_openai_error,
         },
         version=parts.version,
+        standing=parts.standing,
     )
 
 
 def _clinical_routes(parts: Parts) -> list[AnyRoute]:
     return [
-        *fhir.routes(parts.database, clock=parts.clock),
+        *fhir.routes(parts.store, clock=parts.clock),
         *care.routes(parts.consults),
         *openai_compat.routes(
             parts.host.abilities, spool=parts.paths.run / "uploads", max_hours=parts.config.dictation.max_hours
@@ -98,7 +102,7 @@ def _clinical_routes(parts: Parts) -> list[AnyRoute]:
 def _node_routes(parts: Parts) -> list[AnyRoute]:
     address = f"{parts.config.api.host}:{parts.config.api.port}"
     return [
-        *identity.routes(parts.identity, parts.authority, parts.database, parts.signer, parts.clock, address=address),
+        *identity.routes(parts.identity, parts.authority, parts.store, parts.signer, parts.clock, address=address),
         *admin.routes(_admin_sources(parts)),
     ]
 
@@ -117,11 +121,11 @@ def _admin_sources(parts: Parts) -> AdminSources:
         parts.paths,
         parts.clock,
         version=parts.version,
-        mode=lambda: parts.database.mode,
+        mode=lambda: parts.store.mode,
         requests_total=lambda: requests_answered(parts.metrics),
     )
     return AdminSources(
-        store=parts.database,
+        store=parts.store,
         health=parts.health,
         node=probe,
         engines=parts.fleet.report,

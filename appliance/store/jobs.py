@@ -95,7 +95,9 @@ class JobQueue:
         self._wake.set()
 
     async def start(self) -> None:
-        """Take back what a dead process had claimed, and begin. Register the kinds first."""
+        """Take back what a dead process had claimed, and begin (again, after ``stop``). Register the kinds first."""
+        self._stopping, self._claim_in_doubt = False, False
+        self._owner = f"{os.getpid()}-{os.urandom(6).hex()}"
         rules, now = self._rules(), self._clock.now()
         taken_back = await self._store.write(lambda tx: claims.take_back(tx, rules, now=now))
         if taken_back:
@@ -112,6 +114,7 @@ class JobQueue:
             await self._loop_task
         if self._running:
             await asyncio.wait(self._running.values())
+        self._loop_task = None
 
     async def _serve(self) -> None:
         while not self._stopping:

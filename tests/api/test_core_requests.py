@@ -130,7 +130,8 @@ async def test_every_answer_carries_the_security_headers(api: ApiUnderTest) -> N
     async with api.client(await api.phone()) as client:
         for path in ("/api/things/7", "/api/hot/7", "/api/fail", "/nowhere", "/health/live", "/api/parts"):
             headers = (await client.get(path)).headers
-            assert headers["x-prontuario-mode"] == "single"
+            assert headers["prontuario-mode"] == "single"
+            assert headers["prontuario-epoch"] == "0"
             assert headers["x-content-type-options"] == "nosniff"
             assert headers["x-frame-options"] == "DENY"
             assert headers["strict-transport-security"].startswith("max-age=")

@@ -94,9 +94,12 @@ def test_a_code_is_declared_once() -> None:
         define("route.unknown", 418, pt=("a", "b"), en=("c", "d"))
 
 
+MARKS = [(b"prontuario-mode", b"single"), (b"prontuario-epoch", b"0")]
+
+
 # -- replies --------------------------------------------------------------------------------------------------------
 def headers_of(reply: Reply) -> dict[str, str]:
-    return {name.decode(): value.decode("latin-1") for name, value in prepare(reply, "single").headers}
+    return {name.decode(): value.decode("latin-1") for name, value in prepare(reply, MARKS).headers}
 
 
 @pytest.mark.parametrize(
@@ -111,7 +114,7 @@ def headers_of(reply: Reply) -> dict[str, str]:
     ],
 )
 def test_bodies_are_encoded(reply: Reply, body: bytes, kind: str) -> None:
-    assert prepare(reply, "single").body == body
+    assert prepare(reply, MARKS).body == body
     headers = headers_of(reply)
     assert headers["content-type"] == kind
     assert headers["content-length"] == str(len(body))
@@ -125,7 +128,7 @@ def test_nothing_has_no_type() -> None:
 
 def test_a_reply_may_replace_the_defaults_but_not_twice() -> None:
     reply = Reply(body=b"", headers={"Cache-Control": "max-age=60", "Content-Type": "text/css"}, content_type="x/y")
-    names = [name for name, _ in prepare(reply, "single").headers]
+    names = [name for name, _ in prepare(reply, MARKS).headers]
     assert len(names) == len(set(names))
     assert headers_of(reply)["cache-control"] == "max-age=60"
     assert headers_of(reply)["content-type"] == "text/css"
@@ -134,13 +137,13 @@ def test_a_reply_may_replace_the_defaults_but_not_twice() -> None:
 @pytest.mark.parametrize("name", ["X A", "X\r\nB", "", "X:", "Ação"])
 def test_names_are_tokens(name: str) -> None:
     with pytest.raises(ValueError, match="characters"):
-        prepare(Reply(headers={name: "x"}), "single")
+        prepare(Reply(headers={name: "x"}), MARKS)
 
 
 @given(st.text())
 def test_values_never_leave_their_line(value: str) -> None:
     try:
-        headers = prepare(Reply(headers={"X-A": value}), "single").headers
+        headers = prepare(Reply(headers={"X-A": value}), MARKS).headers
     except (ValueError, UnicodeEncodeError):
         return
     sent = dict(headers)[b"x-a"]
@@ -149,7 +152,7 @@ def test_values_never_leave_their_line(value: str) -> None:
 
 def test_a_body_that_is_no_json_is_refused_before_anything_is_sent() -> None:
     with pytest.raises(TypeError):
-        prepare(Reply(body=object()), "single")
+        prepare(Reply(body=object()), MARKS)
 
 
 # -- the request's parts --------------------------------------------------------------------------------------------

@@ -89,11 +89,17 @@ def test_metrics_carry_our_prefix_and_keep_to_their_own_registry() -> None:
     two.counter("notes_total", "Notes")
 
 
-def test_a_metric_is_declared_once() -> None:
+def test_a_metric_has_one_meaning() -> None:
     metrics = Metrics()
-    metrics.gauge("waiting", "Waiting")
-    with pytest.raises(ValueError, match="waiting"):
-        metrics.gauge("waiting", "Waiting")
+    waiting = metrics.gauge("waiting", "Waiting", ("engine",))
+    assert metrics.gauge("waiting", "Waiting", ("engine",)) is waiting
+    for declare in (
+        lambda: metrics.counter("waiting", "Waiting", ("engine",)),
+        lambda: metrics.gauge("waiting", "Something else", ("engine",)),
+        lambda: metrics.gauge("waiting", "Waiting"),
+    ):
+        with pytest.raises(ValueError, match="waiting"):
+            declare()
 
 
 @given(
