@@ -43,7 +43,9 @@ class IssuedCertificate:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pair:
+class KeyPair:
+    """A key and the certificate over it."""
+
     key: ec.EllipticCurvePrivateKey
     certificate: x509.Certificate
 
@@ -51,7 +53,7 @@ class _Pair:
 class Authority:
     """Opened by ``Authority.open``. Signing is pure computation (0.2 ms): fine inside a transaction."""
 
-    def __init__(self, paths: Paths, device_days: int, root: _Pair, devices: _Pair) -> None:
+    def __init__(self, paths: Paths, device_days: int, root: KeyPair, devices: KeyPair) -> None:
         self._paths = paths
         self._device_days = device_days
         self._root = root
@@ -68,8 +70,8 @@ class Authority:
         with files.exclusive(paths.secrets):
             if files.remove_half_written(paths.secrets):
                 _log.warning("removed half-written secret files")
-            root = _load_or_make(paths.secrets, "root", _ROOT_NAME, None, now)
-            devices = _load_or_make(paths.secrets, "device-ca", _DEVICE_NAME, root, now)
+            root = load_or_make(paths.secrets, "root", _ROOT_NAME, None, now)
+            devices = load_or_make(paths.secrets, "device-ca", _DEVICE_NAME, root, now)
             authority = cls(paths, config.security.device_certificate_days, root, devices)
             authority.renew_server(server_names(config), now)
             authority._publish()
@@ -118,12 +120,12 @@ class Authority:
 
     def renew_server(self, names: Sequence[str], now: datetime) -> bool:
         """Make a new server certificate if there is none, its names differ, or it ends soon; whether one was made."""
-        if _still_good(self.server_certificate, self.server_key, self._root.certificate, names, now):
+        if still_good(self.server_certificate, self.server_key, self._root.certificate, names, now):
             return False
         key = ec.generate_private_key(ec.SECP256R1())
         valid = certificates.validity(now, SERVER_DAYS)
         certificate = certificates.make_server(names, key, _ROOT_NAME, self._root.key, valid)
-        files.write_file(self.server_key, _key_pem(key))
+        files.write_file(self.server_key, key_pem(key))
         files.write_file(self.server_certificate, certificates.to_pem(certificate))
         _log.info("made a server certificate")
         return True
@@ -153,12 +155,17 @@ def load_certificate(path: Path) -> x509.Certificate | None:
         return None
 
 
-def _load_or_make(folder: Path, name: str, common_name: str, issuer: _Pair | None, now: datetime) -> _Pair:
+def load_or_make(folder: Path, name: str, common_name: str, issuer: KeyPair | None, now: datetime) -> KeyPair:
+    """The authority ``name`` of ``folder``: made whole on first use, completed when its certificate is missing.
+
+    Raises:
+        ProntuarioError: ``authority.broken`` when its key is lost or does not fit.
+    """
     key_path, certificate_path = folder / f"{name}.key", folder / f"{name}.pem"
     if not key_path.exists() and certificate_path.exists():
         raise AUTHORITY_BROKEN(reason=f"{name}.key is missing")
     if not key_path.exists():
-        files.write_file(key_path, _key_pem(ec.generate_private_key(ec.SECP256R1() if issuer else ec.SECP384R1())))
+        files.write_file(key_path, key_pem(ec.generate_private_key(ec.SECP256R1() if issuer else ec.SECP384R1())))
     key = load_key(key_path)
     if key is None:
         raise AUTHORITY_BROKEN(reason=f"{name}.key is unreadable")
@@ -175,7 +182,7 @@ def _load_or_make(folder: Path, name: str, common_name: str, issuer: _Pair | Non
         raise AUTHORITY_BROKEN(reason=f"{name}.pem is unreadable")
     if not _belong_together(key, certificate):
         raise AUTHORITY_BROKEN(reason=f"{name}.key does not fit {name}.pem")
-    return _Pair(key, certificate)
+    return KeyPair(key, certificate)
 
 
 def load_key(path: Path) -> ec.EllipticCurvePrivateKey | None:
@@ -187,9 +194,10 @@ def load_key(path: Path) -> ec.EllipticCurvePrivateKey | None:
     return key if isinstance(key, ec.EllipticCurvePrivateKey) else None
 
 
-def _still_good(
+def still_good(
     certificate_path: Path, key_path: Path, root: x509.Certificate, names: Sequence[str], now: datetime
 ) -> bool:
+    """Whether the leaf is there with its key, signed by ``root``, for exactly ``names``, and not about to end."""
     certificate, key = load_certificate(certificate_path), load_key(key_path)
     if certificate is None or key is None or not _belong_together(key, certificate):
         return False
@@ -206,7 +214,8 @@ def _belong_together(key: ec.EllipticCurvePrivateKey, certificate: x509.Certific
     return certificates.public_bytes(key.public_key()) == certificates.public_bytes(certificate.public_key())
 
 
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """PKCS#8, unencrypted: for a file that only its owner reads."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

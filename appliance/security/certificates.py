@@ -59,6 +59,17 @@ def make_server(
     return builder.sign(issuer_key, _digest(issuer_key))
 
 
+def make_node(
+    names: Sequence[str], key: ec.EllipticCurvePrivateKey, issuer: str, issuer_key: ec.EllipticCurvePrivateKey,
+    valid: Validity,
+) -> x509.Certificate:  # fmt: skip
+    """A certificate with which a node both serves and calls its like; ``names[0]`` is the node's own name."""
+    builder = _builder(names[0], issuer, key.public_key(), issuer_key, valid)
+    builder = _leaf(builder, ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
+    builder = builder.add_extension(x509.SubjectAlternativeName(list(general_names(names))), critical=False)
+    return builder.sign(issuer_key, _digest(issuer_key))
+
+
 def make_device(
     device_id: str, key: PublicKey, issuer: str, issuer_key: ec.EllipticCurvePrivateKey, valid: Validity
 ) -> x509.Certificate:
@@ -134,10 +145,10 @@ def to_pem(*certificates: x509.Certificate) -> bytes:
     return b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in certificates)
 
 
-def _leaf(builder: x509.CertificateBuilder, use: x509.ObjectIdentifier) -> x509.CertificateBuilder:
+def _leaf(builder: x509.CertificateBuilder, *uses: x509.ObjectIdentifier) -> x509.CertificateBuilder:
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_usage(authority=False), critical=True)
-    return builder.add_extension(x509.ExtendedKeyUsage([use]), critical=False)
+    return builder.add_extension(x509.ExtendedKeyUsage(uses), critical=False)
 
 
 def _builder(
