@@ -85,6 +85,18 @@ class ChatOptions(msgspec.Struct, frozen=True):
     seed: int | None = None
     stop: tuple[str, ...] = ()
     json_schema: dict[str, Any] | None = None
+    top_logprobs: int | None = None
+    """None: no log-probabilities; 0 to 20: those of each token, and of so many likelier or next likely ones."""
+    public_system: bool = False
+    """The system message is the product's own and holds nothing of a person: its cache may serve everybody."""
+
+
+class TokenLogprob(msgspec.Struct, frozen=True, array_like=True):
+    """A token of the answer and its natural log-probability; ``top`` lists the likeliest ones, itself included or not."""
+
+    text: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
 
 
 class ChatDelta(msgspec.Struct, frozen=True):
@@ -94,6 +106,7 @@ class ChatDelta(msgspec.Struct, frozen=True):
     finish_reason: Literal["stop", "length"] | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @runtime_checkable

@@ -14,6 +14,9 @@ class ChatConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     demonstration. ``context_tokens`` bounds prompt and answer together; ``batch_size`` conversations decode at a time.
     ``precision`` "auto" computes in fp32 on a CPU and as stored on a GPU. ``piece_every_s`` is the least time between two pieces
     of a streamed answer; it grows with the number of answers, so that messages do not cost more than tokens.
+    ``kv_mib`` bounds the caches of all conversations together (0: a quarter of what full rows would take);
+    ``prefix_mib`` those of known beginnings, which are forgotten ``prefix_age_s`` after their last use. While answers are
+    written, reading a long prompt holds them up for ``stall_s`` at most.
     """
 
     model: str | None = None
@@ -22,3 +25,7 @@ class ChatConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     prefill_step_tokens: Annotated[int, msgspec.Meta(ge=16)] = 512
     precision: Literal["auto", "fp32", "stored"] = "auto"
     piece_every_s: Annotated[float, msgspec.Meta(ge=0, le=5)] = 0.04
+    kv_mib: Annotated[int, msgspec.Meta(ge=0)] = 0
+    prefix_mib: Annotated[int, msgspec.Meta(ge=0)] = 256
+    prefix_age_s: Annotated[float, msgspec.Meta(gt=0)] = 900.0
+    stall_s: Annotated[float, msgspec.Meta(gt=0, le=10)] = 0.1

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final
 
 import mlx.core as mx
 import msgspec
 import numpy as np
 from mlx_lm.generate import BatchGenerator
 
+from appliance.plugin_api.capabilities import TokenLogprob
 from appliance.plugin_api.messages import Failed, Loaded, Output, Submit
 from appliance.plugin_api.model_folder import weight_sha256
-from plugins.medgemma_chat.engine_grammar import GrammarFactory, JsonConstraint
+from plugins.medgemma_chat.budget import kv_budget_bytes
+from plugins.medgemma_chat.engine_buckets import EDGES, Buckets, Token
+from plugins.medgemma_chat.engine_grammar import GrammarFactory
+from plugins.medgemma_chat.engine_limits import KvBudget, PrefillPace
 from plugins.medgemma_chat.engine_model import load_language_model
+from plugins.medgemma_chat.engine_prefix import PrefixCache
 from plugins.medgemma_chat.engine_prompt import PromptBuilder
+from plugins.medgemma_chat.engine_rows import Row
 from plugins.medgemma_chat.engine_sampler import make_row_sampler
-from plugins.medgemma_chat.messages import CHAT, INTERNAL, ChatPiece, ChatRequest
+from plugins.medgemma_chat.messages import CHAT, INTERNAL, ChatRequest
 from plugins.medgemma_chat.schema import check_schema
 from plugins.medgemma_chat.text import IncrementalText, LoopGuard, StopFilter
 
@@ -30,46 +37,9 @@ _GATHER_ROWS: Final = 8
 """Newcomers join a running batch in groups: merging their caches one by one more than halves everybody's speed."""
 _PIECES_PER_S: Final = 250
 """Of all answers together: with many of them a message for each token would cost more than the token."""
+_MOST_TOP_LOGPROBS: Final = 20
+_MIB: Final = 1 << 20
 _decoder = msgspec.msgpack.Decoder(ChatRequest)
-_encoder = msgspec.msgpack.Encoder()
-
-
-class _Response(Protocol):
-    """What BatchGenerator says of one row's new token."""
-
-    uid: int
-    token: int
-    logprobs: mx.array
-    finish_reason: str | None
-
-
-@dataclass(slots=True)
-class _Row:
-    """One answer in the making."""
-
-    request_id: int
-    prompt: list[int]
-    max_tokens: int
-    sampler: Any
-    text: IncrementalText
-    stops: StopFilter
-    constraint: JsonConstraint | None = None
-    loops: LoopGuard | None = None
-    completion_tokens: int = 0
-    unshown: str = ""
-    shown_at: float = 0.0
-
-    def due(self, now: float, every_s: float) -> bool:
-        """Whether the reader may have a piece: the first at once, then at most one every ``every_s``."""
-        return now - self.shown_at >= every_s
-
-    def show(self, now: float) -> Output:
-        piece, self.unshown, self.shown_at = ChatPiece(self.unshown), "", now
-        return Output(self.request_id, _encoder.encode(piece), final=False)
-
-    def final(self, text: str, reason: Literal["stop", "length"]) -> Output:
-        piece = ChatPiece(self.unshown + text, reason, len(self.prompt), self.completion_tokens)
-        return Output(self.request_id, _encoder.encode(piece), final=True)
 
 
 @dataclass(slots=True)
@@ -77,42 +47,53 @@ class _Counters:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     answers: int = 0
+    cancelled: int = 0
 
 
 class ChatEngine:
     """An ``appliance.plugin_api.engine.Engine``.
 
-    Config: folder, demonstration, batch_size, context_tokens, prefill_step_tokens, precision.
+    Config: folder, demonstration, batch_size, context_tokens, prefill_step_tokens, precision, piece_every_s, kv_mib,
+    prefix_mib, prefix_age_s, stall_s, bucket_edges.
     """
 
     def __init__(self) -> None:
-        self._new: list[_Row] = []
-        self._rows: dict[int, _Row] = {}
-        """Rows inside the generator, by its own number for them."""
-        self._generator: BatchGenerator | None = None
+        self._new: deque[Row] = deque()
+        self._running: set[int] = set()
+        self._buckets: Buckets | None = None
         self._gathering_since = 0.0
-        self._doubtful: _Step | None = None
+        self._doubtful: list[_Step] = []
         self._counters = _Counters()
 
     def load(self, config: Mapping[str, Any]) -> Loaded:
         folder = Path(config["folder"])
         self._batch_size = int(config["batch_size"])
         self._prefill_step = int(config["prefill_step_tokens"])
+        self._edges = tuple(int(edge) for edge in config.get("bucket_edges", EDGES))
+        self._stall_s = float(config.get("stall_s", 0.1))
         self._piece_every_s = float(config.get("piece_every_s", 0.0))
         self._language = load_language_model(folder, config["precision"])
+        self._prefixes = PrefixCache(int(config.get("prefix_mib", 0)) * _MIB, float(config.get("prefix_age_s", 900.0)))
         positions = self._language.max_positions
-        wanted = int(config["context_tokens"])
-        self._context_tokens = min(wanted, positions) if positions else wanted
+        wanted = min(int(config["context_tokens"]), positions or int(config["context_tokens"]))
+        held = kv_budget_bytes(self._language.kv, wanted, self._batch_size, int(config.get("kv_mib", 0)))
+        self._budget = KvBudget(self._language.kv, held)
+        self._context_tokens = self._budget.longest_context(wanted)
         self._ends = frozenset(int(token) for token in self._language.tokenizer.eos_token_ids)
         self._prompts = PromptBuilder(self._language.tokenizer, self._context_tokens)
         self._grammars = GrammarFactory(self._language.tokenizer, self._language.vocabulary, self._ends)
         demonstration = bool(config["demonstration"])
+        caches = held + self._prefixes.max_bytes
         return Loaded(
             model_id="demonstration-notes" if demonstration else str(config.get("name") or folder.resolve().name),
             model_sha256=weight_sha256(folder),
-            footprint_bytes=self._language.footprint_bytes(self._batch_size, self._context_tokens),
+            footprint_bytes=self._language.footprint_bytes(self._batch_size, caches),
             demonstration=demonstration,
-            info={"context_tokens": self._context_tokens, "device": str(mx.default_device().type)},
+            info={
+                "context_tokens": self._context_tokens,
+                "kv_budget_bytes": held,
+                "device": str(mx.default_device().type),
+            },
         )
 
     def submit(self, request: Submit) -> None:
@@ -125,42 +106,60 @@ class ChatEngine:
             raise ValueError("not a conversation") from error
         if wanted.options.max_tokens < 1:
             raise ValueError("max_tokens is at least 1")
+        if not 0 <= (wanted.options.top_logprobs or 0) <= _MOST_TOP_LOGPROBS:
+            raise ValueError(f"top_logprobs is between 0 and {_MOST_TOP_LOGPROBS}")
         if not self._new:
             self._gathering_since = time.monotonic()
-        self._new.append(self._row(request.request_id, wanted))
+        self._new.append(self._row(request, wanted))
 
     def busy(self) -> bool:
-        return bool(self._new or self._rows)
+        return bool(self._new or self._running)
 
     def step(self) -> list[Output | Failed]:
-        generator = self._admit()
-        if not self._rows:
-            return []
-        _, responses = generator.next()
-        return self._advance(responses)
+        buckets = self._made()
+        self._admit(buckets)
+        answers: list[Output | Failed] = []
+        doubtful, self._doubtful = self._doubtful, []
+        broken = {request for step in doubtful for request in step.broken()}
+        for tokens in buckets.step():
+            answers += self._advance(buckets, tokens, broken)
+        return answers
 
     def cancel(self, request_id: int) -> None:
-        self._new = [row for row in self._new if row.request_id != request_id]
-        self._drop([uid for uid, row in self._rows.items() if row.request_id == request_id])
+        before = len(self._new)
+        self._new = deque(row for row in self._new if row.request_id != request_id)
+        if request_id in self._running and self._buckets is not None:
+            self._running.discard(request_id)
+            self._buckets.remove({request_id})
+            self._counters.cancelled += 1
+        self._counters.cancelled += before - len(self._new)
 
     def stats(self) -> dict[str, float]:
-        held = self._generator.prompt_cache_nbytes if self._generator and self._rows else 0
+        buckets = self._buckets
         return {
-            "running": len(self._rows),
+            "running": len(self._running),
             "waiting": len(self._new),
-            "cache_bytes": held,
+            "cache_bytes": buckets.nbytes if buckets else 0,
+            "kv_budget_bytes": self._budget.max_bytes,
+            "prefix_bytes": self._prefixes.nbytes,
+            "prefix_hits": self._prefixes.hits,
+            "prefix_hit_tokens": self._prefixes.hit_tokens,
             "prompt_tokens": self._counters.prompt_tokens,
             "completion_tokens": self._counters.completion_tokens,
+            "prefill_seconds": buckets.prefill_s if buckets else 0.0,
+            "decode_seconds": buckets.decode_s if buckets else 0.0,
             "answers": self._counters.answers,
+            "cancelled": self._counters.cancelled,
         }
 
     def close(self) -> None:
         self._new.clear()
-        self._drop(list(self._rows))
-        if self._generator is not None:
-            self._generator.close()
+        self._running.clear()
+        self._prefixes.clear()
+        if self._buckets is not None:
+            self._buckets.close()
 
-    def _row(self, request_id: int, wanted: ChatRequest) -> _Row:
+    def _row(self, request: Submit, wanted: ChatRequest) -> Row:
         options = wanted.options
         constraint = None
         if options.json_schema is not None:
@@ -168,15 +167,18 @@ class ChatEngine:
             constraint = self._grammars.compile(options.json_schema)
         prompt = self._prompts.build(wanted.messages)
         sampler = make_row_sampler(options.temperature, options.top_p, options.seed)
-        return _Row(
-            request_id=request_id,
+        return Row(
+            request_id=request.request_id,
+            tenant=request.tenant,
             prompt=prompt,
             max_tokens=min(options.max_tokens, self._context_tokens - len(prompt)),
             sampler=sampler,
             text=IncrementalText(self._decode),
             stops=StopFilter(options.stop),
+            shared_tokens=self._prompts.shared(wanted.messages) if options.public_system else 0,
             constraint=constraint,
             loops=LoopGuard() if constraint is not None and sampler is None else None,
+            top_logprobs=options.top_logprobs,
         )
 
     def _decode(self, tokens: Any) -> str:
@@ -185,108 +187,104 @@ class ChatEngine:
         )
         return text
 
-    def _admit(self) -> BatchGenerator:
-        """Hand new rows to the generator. It is made here because it belongs to the thread that steps it."""
-        if self._generator is None:
-            self._generator = BatchGenerator(
-                self._language.model,
-                stop_tokens=[[token] for token in sorted(self._ends)],
-                completion_batch_size=self._batch_size,
-                prefill_batch_size=min(_PREFILL_ROWS, self._batch_size),
-                prefill_step_size=self._prefill_step,
+    def _made(self) -> Buckets:
+        """The batches. They are made here because they belong to the thread that steps them."""
+        if self._buckets is None:
+            self._buckets = Buckets(
+                self._generator,
+                budget=self._budget,
+                pace=PrefillPace(self._stall_s, self._prefill_step),
+                prefixes=self._prefixes,
+                max_rows=self._batch_size,
+                edges=self._edges,
             )
-        if self._new and self._gathered():
-            uids = self._generator.insert(
-                [row.prompt for row in self._new],
-                [row.max_tokens for row in self._new],
-                samplers=[row.sampler for row in self._new],
-                logits_processors=[[row.constraint] if row.constraint else [] for row in self._new],
-            )
-            self._rows.update(zip(uids, self._new, strict=True))
-            self._counters.prompt_tokens += sum(len(row.prompt) for row in self._new)
-            self._new = []
-        return self._generator
+        return self._buckets
+
+    def _generator(self) -> BatchGenerator:
+        return BatchGenerator(
+            self._language.model,
+            stop_tokens=[[token] for token in sorted(self._ends)],
+            completion_batch_size=self._batch_size,
+            prefill_batch_size=min(_PREFILL_ROWS, self._batch_size),
+            prefill_step_size=self._prefill_step,
+        )
+
+    def _admit(self, buckets: Buckets) -> None:
+        """Let waiting rows join, first come first, while there is room for them."""
+        if not self._new or not self._gathered():
+            return
+        while self._new and buckets.room_for(self._new[0]):
+            row = self._new.popleft()
+            buckets.insert([row])
+            self._running.add(row.request_id)
+            self._counters.prompt_tokens += len(row.prompt)
 
     def _gathered(self) -> bool:
         waited_s = time.monotonic() - self._gathering_since
-        return not self._rows or len(self._new) >= _GATHER_ROWS or waited_s >= _GATHER_S
+        return not self._running or len(self._new) >= _GATHER_ROWS or waited_s >= _GATHER_S
 
-    def _advance(self, responses: list[_Response]) -> list[Output | Failed]:
+    def _advance(self, buckets: Buckets, tokens: list[Token], broken: set[int]) -> list[Output | Failed]:
+        """What one bucket's new tokens mean for their readers.
+
+        NaN shows one step late: looking at this step's numbers at once would wait for the step after it, which mlx already
+        computes. Only when a row ends with this step is it looked at now.
+        """
+        step = _chosen(tokens)
+        if step is not None and any(token.finish for token in tokens):
+            broken = broken | step.broken()
+        elif step is not None:
+            self._doubtful.append(step)
         answers: list[Output | Failed] = []
-        ended_early: list[int] = []
-        broken = self._broken(responses)
-        for response in responses:
-            row = self._rows[response.uid]
-            answer = self._take(row, response, broken=response.uid in broken)
+        ended_early: set[int] = set()
+        now, every_s = time.monotonic(), self._pace_s()
+        for token in tokens:
+            answer = self._take(token, broken, now, every_s)
             if answer is None:
                 continue
             answers.append(answer)
             if isinstance(answer, Failed) or answer.final:
                 self._counters.answers += 1
-                if response.finish_reason is None:
-                    ended_early.append(response.uid)
-                else:
-                    del self._rows[response.uid]
-        self._drop(ended_early)
+                self._running.discard(token.row.request_id)
+                if token.finish is None:
+                    ended_early.add(token.row.request_id)
+        if ended_early:
+            buckets.remove(ended_early)
         return answers
 
-    def _broken(self, responses: list[_Response]) -> set[int]:
-        """Rows whose probabilities are NaN: those of the step before, and of this one if a row ends with it.
-
-        Looking at this step's numbers at once would wait for the step after it, which mlx already computes.
-        """
-        doubtful, self._doubtful = self._doubtful, _chosen(responses)
-        ending = any(response.finish_reason for response in responses)
-        return {uid for step in (doubtful, self._doubtful if ending else None) if step for uid in step.broken()}
-
-    def _take(self, row: _Row, response: _Response, *, broken: bool) -> Output | Failed | None:
-        """What one row's new token means for its reader; None while nothing can be shown yet."""
-        if broken or (row.constraint is not None and row.constraint.broken):
+    def _take(self, token: Token, broken: set[int], now: float, every_s: float) -> Output | Failed | None:
+        row = token.row
+        if row.request_id in broken or (row.constraint is not None and row.constraint.broken):
             return Failed(row.request_id, INTERNAL, "the model's probabilities or the grammar broke")
-        row.completion_tokens += 1
         self._counters.completion_tokens += 1
-        if response.finish_reason == "stop":
-            return row.final(row.stops.push(row.text.flush()) + row.stops.flush(), "stop")
-        looping = row.loops is not None and row.loops.push(response.token)
-        due = row.due(time.monotonic(), self._pace_s())
-        if not (due or looping or row.stops.watching or response.finish_reason):
-            row.text.hold(response.token)
-            return None
-        shown = row.stops.push(row.text.push(response.token))
-        if row.stops.stopped:
-            return row.final(shown, "stop")
-        if response.finish_reason == "length" or looping:
-            shown += row.stops.push(row.text.flush())
-            reason: Literal["stop", "length"] = "stop" if row.stops.stopped else "length"
-            return row.final(shown + row.stops.flush(), reason)
-        row.unshown += shown
-        return row.show(time.monotonic()) if due and row.unshown else None
+        if row.top_logprobs is not None and token.finish != "stop":
+            row.unshown_logprobs.append(self._logprob(token, row.top_logprobs))
+        return row.take(token.token, token.finish, now=now, every_s=every_s)
+
+    def _logprob(self, token: Token, top: int) -> TokenLogprob:
+        values = np.array(token.logprobs.astype(mx.float32))
+        best = np.argsort(values)[::-1][:top]
+        listed = tuple((self._decode([int(one)]), float(values[one])) for one in best if math.isfinite(values[one]))
+        return TokenLogprob(self._decode([token.token]), float(values[token.token]), listed)
 
     def _pace_s(self) -> float:
-        return max(self._piece_every_s, len(self._rows) / _PIECES_PER_S) if self._piece_every_s else 0.0
-
-    def _drop(self, uids: list[int]) -> None:
-        if uids and self._generator is not None:
-            self._generator.remove(uids)
-        for uid in uids:
-            del self._rows[uid]
+        return max(self._piece_every_s, len(self._running) / _PIECES_PER_S) if self._piece_every_s else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
     """The log-probabilities of one step's chosen tokens, on their way."""
 
-    uids: list[int]
+    requests: list[int]
     values: mx.array
 
-    def broken(self) -> list[int]:
+    def broken(self) -> set[int]:
         values = np.array(self.values)
-        return [uid for uid, value in zip(self.uids, values, strict=True) if math.isnan(value)]
+        return {request for request, value in zip(self.requests, values, strict=True) if math.isnan(value)}
 
 
-def _chosen(responses: list[_Response]) -> _Step | None:
-    if not responses:
+def _chosen(tokens: list[Token]) -> _Step | None:
+    if not tokens:
         return None
-    values = mx.stack([response.logprobs[response.token] for response in responses]).astype(mx.float32)
+    values = mx.stack([token.logprobs[token.token] for token in tokens]).astype(mx.float32)
     mx.async_eval(values)  # type: ignore[no-untyped-call]
-    return _Step([response.uid for response in responses], values)
+    return _Step([token.row.request_id for token in tokens], values)

@@ -10,9 +10,11 @@ import mlx.core as mx
 import mlx_lm.generate
 from mlx import nn
 from mlx.utils import tree_flatten
-from mlx_lm.models.cache import make_prompt_cache
+from mlx_lm.models.cache import RotatingKVCache, make_prompt_cache
 from mlx_lm.tokenizer_utils import TokenizerWrapper
 from mlx_lm.utils import dequantize_model, load
+
+from appliance.plugin_api.kv_geometry import KvGeometry
 
 _RUNTIME_BYTES: Final = 900 << 20
 """Python, MLX, transformers and a tokenizer of 262 thousand tokens before any weight."""
@@ -28,14 +30,13 @@ class LanguageModel:
     vocabulary: int
     """Columns of the logits; may exceed the tokenizer's own count."""
     max_positions: int | None
-    kv_bytes_per_token: int
+    kv: KvGeometry
     weight_bytes: int
 
-    def footprint_bytes(self, batch_size: int, context_tokens: int) -> int:
-        """Upper bound of what the process holds with every row full."""
+    def footprint_bytes(self, batch_size: int, cache_bytes: int) -> int:
+        """Upper bound of what the process holds with every row full; ``cache_bytes`` for rows and known beginnings."""
         logits = 4 * self.vocabulary * batch_size * 4
-        caches = self.kv_bytes_per_token * context_tokens * batch_size
-        return int(_RUNTIME_BYTES + self.weight_bytes + caches + logits)
+        return int(_RUNTIME_BYTES + self.weight_bytes + cache_bytes + logits)
 
 
 def load_language_model(folder: Path, precision: str) -> LanguageModel:
@@ -55,7 +56,7 @@ def load_language_model(folder: Path, precision: str) -> LanguageModel:
         tokenizer=tokenizer,
         vocabulary=int(logits.shape[-1]),
         max_positions=_max_positions(config),
-        kv_bytes_per_token=_kv_bytes_per_token(cache),
+        kv=_kv_geometry(cache),
         weight_bytes=sum(array.nbytes for _, array in tree_flatten(model.parameters())),
     )
 
@@ -70,11 +71,15 @@ def _max_positions(config: dict[str, Any]) -> int | None:
     return int(value) if value else None
 
 
-def _kv_bytes_per_token(cache: list[Any]) -> int:
-    """Keys and values of all layers for one token, as if no layer slid."""
-    total = 0
-    for layer in cache:
-        keys, values = layer.state[:2]
-        per_token = [array.nbytes // (array.shape[0] * array.shape[2]) for array in (keys, values)]
-        total += sum(per_token)
-    return total
+def _kv_geometry(cache: list[Any]) -> KvGeometry:
+    """The shape of a real cache, layer by layer: what the model does, whatever its configuration says."""
+    windows = [int(layer.max_size) for layer in cache if isinstance(layer, RotatingKVCache)]
+    keys = cache[0].state[0]
+    return KvGeometry(
+        global_layers=len(cache) - len(windows),
+        sliding_layers=len(windows),
+        window=max(windows, default=0),
+        kv_heads=max(int(layer.state[0].shape[1]) for layer in cache),
+        head_dim=max(int(layer.state[0].shape[3]) for layer in cache),
+        number_bytes=int(keys.dtype.size),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Final
 
 from jinja2 import TemplateError
@@ -59,6 +60,18 @@ class PromptBuilder:
         if len(tokens) >= self._context_tokens:
             raise PromptTooLongError(f"{len(tokens)} of {self._context_tokens} tokens")
         return tokens
+
+    def shared(self, messages: Sequence[ChatMessage]) -> int:
+        """How many tokens of the prompt come from the leading system messages alone, whatever the others say."""
+        leading = list(takewhile(lambda message: message.role == "system", messages))
+        if not leading or len(leading) == len(messages):
+            return 0
+        roles = [message.role for message in messages[len(leading) :]]
+        first, second = (self.build([*leading, *(ChatMessage(role, other) for role in roles)]) for other in ("a", "1"))
+        mine = self.build(messages)
+        return sum(
+            1 for _ in takewhile(lambda three: three[0] == three[1] == three[2], zip(first, second, mine, strict=False))
+        )
 
     def _harmless(self, text: str) -> str:
         """The text with control tokens broken up, so that no dictation can close a turn or open another."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from appliance.plugin_api.capabilities import ChatMessage, ChatOptions
+from appliance.plugin_api.capabilities import ChatMessage, ChatOptions, TokenLogprob
 
 CHAT = "chat"
 
@@ -31,3 +31,4 @@ class ChatPiece(msgspec.Struct, frozen=True, array_like=True):
     finish_reason: Literal["stop", "length"] | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    logprobs: list[TokenLogprob] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +16,9 @@ from appliance.plugin_api.blas import openblas_environment
 from appliance.plugin_api.capabilities import ChatMessage, ChatOptions
 from appliance.plugin_api.engine import EngineHandle, EngineSpec
 from appliance.plugin_api.hooks import Health, HealthCheck, PluginContext, Provider, hookimpl
+from appliance.plugin_api.kv_geometry import figures_of
 from appliance.plugin_api.model_folder import ModelFolder, find_model_folder, weight_bytes
+from plugins.medgemma_chat.budget import kv_budget_bytes
 from plugins.medgemma_chat.config import ChatConfig
 from plugins.medgemma_chat.messages import CHAT, ChatRequest
 from plugins.medgemma_chat.provider import GemmaChat
@@ -29,7 +32,7 @@ _EXPANSION: Final = 8
 """4-bit weights grow eightfold when a CPU needs them in fp32."""
 _STALL_LIMIT_S: Final = 120.0
 """A step may read a part of eight long prompts; a busy machine without a GPU takes tens of seconds for it."""
-_KV_BYTES_PER_VALUE: Final = 4
+_MIB: Final = 1 << 20
 _log = logging.getLogger("prontuario.plugins.medgemma_chat")
 
 
@@ -60,6 +63,10 @@ class MedgemmaPlugin:
                     "prefill_step_tokens": config.prefill_step_tokens,
                     "precision": config.precision,
                     "piece_every_s": config.piece_every_s,
+                    "kv_mib": config.kv_mib,
+                    "prefix_mib": config.prefix_mib,
+                    "prefix_age_s": config.prefix_age_s,
+                    "stall_s": config.stall_s,
                 },
                 footprint_bytes=_footprint(model, config),
                 max_running=2 * config.batch_size,
@@ -102,12 +109,12 @@ def _folder(context: PluginContext) -> ModelFolder:
 def _footprint(model: ModelFolder, config: ChatConfig) -> int:
     """Weights as a CPU needs them, and the caches of a full batch."""
     settings: dict[str, Any] = json.loads((model.path / "config.json").read_bytes())
-    settings = settings.get("text_config", settings)
-    per_layer = 2 * int(settings.get("num_key_value_heads", 4)) * int(settings.get("head_dim", 256))
-    per_token = per_layer * int(settings.get("num_hidden_layers", 34)) * _KV_BYTES_PER_VALUE
-    context_tokens = min(config.context_tokens, int(settings.get("max_position_embeddings", config.context_tokens)))
-    caches = per_token * context_tokens * config.batch_size
-    return _RUNTIME_BYTES + _EXPANSION * weight_bytes(model.path) + caches
+    on_cpu = sys.platform != "darwin"
+    wide = config.precision == "fp32" or (config.precision == "auto" and on_cpu)
+    figures = figures_of(settings, number_bytes=4 if wide else 2)
+    context_tokens = min(config.context_tokens, figures.max_context or config.context_tokens)
+    caches = kv_budget_bytes(figures.kv, context_tokens, config.batch_size, config.kv_mib) + config.prefix_mib * _MIB
+    return _RUNTIME_BYTES + (_EXPANSION if wide else 1) * weight_bytes(model.path) + caches
 
 
 def _probe() -> bytes:

@@ -83,7 +83,8 @@ class GemmaChat:
             async with _closing(self._engine, payload, call) as pieces:
                 async for raw in pieces:
                     piece = _decoder.decode(raw)
-                    yield ChatDelta(piece.text, piece.finish_reason, piece.prompt_tokens, piece.completion_tokens)
+                    counts = (piece.prompt_tokens, piece.completion_tokens)
+                    yield ChatDelta(piece.text, piece.finish_reason, *counts, tuple(piece.logprobs))
         except ProntuarioError as error:
             known = _KINDS.get(str(error.details.get("reason")))
             if known is None:

@@ -10,13 +10,14 @@ import mlx_lm.generate
 import msgspec
 import pytest
 
-from appliance.plugin_api.capabilities import ChatMessage, ChatOptions
-from appliance.plugin_api.messages import Failed, Submit
+from appliance.plugin_api.capabilities import ChatMessage
+from appliance.plugin_api.messages import Submit
 from appliance.plugin_api.model_folder import weight_sha256
 from appliance.plugin_api.testing import check_engine
 from plugins.medgemma_chat.engine import ChatEngine
-from plugins.medgemma_chat.messages import CHAT, ChatPiece, ChatRequest
+from plugins.medgemma_chat.messages import CHAT
 from tests.checkpoints.gemma import POISON, make_tiny_gemma
+from tests.plugins.medgemma_chat.driving import Answer, collect, one, request, run, submit
 
 NOTE = {
     "type": "object",
@@ -29,54 +30,6 @@ NOTE = {
     "additionalProperties": False,
 }
 LONG = "tosse febre paciente respiração dor " * 12  # well beyond the sliding window of 32 tokens
-
-
-class Answer(msgspec.Struct):
-    text: str = ""
-    reason: str | None = None
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    pieces: int = 0
-    failed: str | None = None
-
-
-def request(text: str | list[ChatMessage] = "olá", **options: Any) -> ChatRequest:
-    messages = [ChatMessage("user", text)] if isinstance(text, str) else text
-    return ChatRequest(messages, ChatOptions(**({"max_tokens": 24} | options)))
-
-
-def submit(engine: ChatEngine, request_id: int, wanted: ChatRequest) -> None:
-    payload = msgspec.msgpack.encode(wanted)
-    engine.submit(Submit(request_id, CHAT, payload, 60.0, "interactive", f"user{request_id}|"))
-
-
-def collect(engine: ChatEngine, answers: dict[int, Answer]) -> None:
-    for output in engine.step():
-        answer = answers.setdefault(output.request_id, Answer())
-        assert answer.reason is None
-        assert answer.failed is None
-        if isinstance(output, Failed):
-            answer.failed = output.code
-            continue
-        piece = msgspec.msgpack.decode(output.payload, type=ChatPiece)
-        assert output.final == (piece.finish_reason is not None)
-        answer.text += piece.text
-        answer.pieces += 1
-        answer.reason = piece.finish_reason
-        answer.prompt_tokens, answer.completion_tokens = piece.prompt_tokens, piece.completion_tokens
-
-
-def run(engine: ChatEngine, *wanted: ChatRequest) -> list[Answer]:
-    for request_id, one in enumerate(wanted):
-        submit(engine, request_id, one)
-    answers: dict[int, Answer] = {}
-    while engine.busy():
-        collect(engine, answers)
-    return [answers[request_id] for request_id in range(len(wanted))]
-
-
-def one(engine: ChatEngine, text: str | list[ChatMessage] = "olá", **options: Any) -> Answer:
-    return run(engine, request(text, **options))[0]
 
 
 def test_it_keeps_the_contract_of_engines(tiny_config: dict[str, Any]) -> None:

@@ -1,0 +1,195 @@
+"""Continuous batches by context length: a batch pads every row to its longest, so long and short contexts never share one."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import mlx.core as mx
+from mlx_lm.generate import BatchGenerator
+
+from plugins.medgemma_chat.engine_limits import KvBudget, PrefillPace
+from plugins.medgemma_chat.engine_prefix import SHARED, PrefixCache
+from plugins.medgemma_chat.engine_rows import Row
+
+EDGES: Final = (1024, 4096, 16384, 65536)
+"""Prompt lengths (tokens) where a new bucket begins; within one, padding at most quadruples a row."""
+
+
+class Response(Protocol):
+    """What BatchGenerator says of one row's new token."""
+
+    uid: int
+    token: int
+    logprobs: mx.array
+    finish_reason: str | None
+
+
+@dataclass(slots=True)
+class Token:
+    """A row's next token."""
+
+    row: Row
+    token: int
+    logprobs: mx.array
+    finish: str | None
+
+
+class Buckets:
+    """The rows inside the model, by request. Belongs to the thread that steps it."""
+
+    def __init__(
+        self,
+        make: Callable[[], BatchGenerator],
+        *,
+        budget: KvBudget,
+        pace: PrefillPace,
+        prefixes: PrefixCache,
+        max_rows: int,
+        edges: tuple[int, ...] = EDGES,
+    ) -> None:
+        self._make = make
+        self._budget = budget
+        self._pace = pace
+        self._prefixes = prefixes
+        self._max_rows = max_rows
+        self._edges = edges
+        self._buckets: dict[int, _Bucket] = {}
+        self.prefill_s = 0.0
+        self.decode_s = 0.0
+
+    def __len__(self) -> int:
+        return sum(len(bucket.rows) for bucket in self._buckets.values())
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the caches of all rows hold now."""
+        return sum(int(bucket.generator.prompt_cache_nbytes) for bucket in self._buckets.values() if bucket.rows)
+
+    def room_for(self, row: Row) -> bool:
+        """Whether the row may join now, by number and by memory."""
+        if len(self) >= self._max_rows:
+            return False
+        place = self._place(row)
+        longest = {key: [one.longest for one in bucket.rows.values()] for key, bucket in self._buckets.items()}
+        longest.setdefault(place, []).append(row.longest)
+        return self._budget.fits(longest.values())
+
+    def insert(self, rows: list[Row]) -> None:
+        """Let the rows join, each behind the longest beginning of its prompt that is known."""
+        for row in rows:
+            place = self._place(row)
+            bucket = self._buckets.get(place)
+            if bucket is None:
+                bucket = self._buckets[place] = _Bucket(self._make(), {}, {})
+            bucket.insert(row, self._prefixes)
+
+    def step(self) -> Iterator[list[Token]]:
+        """One token for every answering row, a chunk for every row that is still reading; a bucket at a time."""
+        active = [bucket for bucket in self._buckets.values() if bucket.rows]
+        decoding = any(bucket.decoding for bucket in active)
+        reading = sum(len(bucket.reading) for bucket in active)
+        for bucket in active:
+            yield self._step_one(bucket, self._pace.tokens(reading, others_wait=decoding))
+
+    def _step_one(self, bucket: _Bucket, chunk: int) -> list[Token]:
+        generator = bucket.generator
+        generator.prefill_step_size = chunk
+        counters = generator._counters  # noqa: SLF001  the public stats() is a context manager over the same figures
+        before = (counters.prompt_tokens, counters.prompt_time, counters.decode_time)
+        progress, responses = generator.next()
+        read, seconds = counters.prompt_tokens - before[0], counters.prompt_time - before[1]
+        self._pace.learn(read, seconds)
+        self.prefill_s += seconds
+        self.decode_s += counters.decode_time - before[2]
+        bucket.note_progress(progress, self._prefixes)
+        return bucket.tokens(responses)
+
+    def remove(self, request_ids: set[int]) -> None:
+        """Let rows go at once, wherever they are."""
+        for bucket in self._buckets.values():
+            bucket.remove({uid for uid, row in bucket.rows.items() if row.request_id in request_ids})
+
+    def close(self) -> None:
+        """Let everything go."""
+        for bucket in self._buckets.values():
+            bucket.remove(set(bucket.rows))
+            bucket.generator.close()
+        self._buckets.clear()
+
+    def _place(self, row: Row) -> int:
+        return bisect.bisect_right(self._edges, len(row.prompt))
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """One BatchGenerator and its rows by its own number for them; ``reading``: what is left to read before the first token."""
+
+    generator: BatchGenerator
+    rows: dict[int, Row]
+    reading: dict[int, _Reading]
+
+    @property
+    def decoding(self) -> bool:
+        return len(self.rows) > len(self.reading)
+
+    def insert(self, row: Row, prefixes: PrefixCache) -> None:
+        known = prefixes.longest(row.tenant, row.prompt)
+        start = len(known[0]) if known else 0
+        body = len(row.prompt) - 1
+        marks = {row.shared_tokens: SHARED, body: row.tenant}
+        stops = sorted(mark for mark in marks if start < mark <= body)
+        segments = [row.prompt[a:b] for a, b in zip([start, *stops], stops, strict=False)]
+        (uid,) = self.generator.insert_segments(
+            [[*segments, row.prompt[-1:]]],
+            [row.max_tokens],
+            caches=[known[1]] if known else None,
+            all_tokens=[known[0]] if known else None,
+            samplers=[row.sampler],
+            logits_processors=[[row.constraint] if row.constraint else []],
+        )
+        self.rows[uid] = row
+        self.reading[uid] = _Reading(start, {mark: marks[mark] for mark in stops})
+
+    def note_progress(self, progress: list[Any], prefixes: PrefixCache) -> None:
+        """Keep the beginnings that were just read to their end."""
+        for response in progress:
+            reading = self.reading.get(response.uid)
+            if reading is None:
+                continue
+            if response.end_of_prompt:
+                del self.reading[response.uid]
+                continue
+            if response.end_of_segment:
+                self._keep(response.uid, reading.start + response.progress[0], reading.marks, prefixes)
+
+    def _keep(self, uid: int, read: int, marks: Mapping[int, str], prefixes: PrefixCache) -> None:
+        space = marks.get(read)
+        tokens = self.rows[uid].prompt[:read]
+        if space is not None and prefixes.wants(space, tokens):
+            cache, _ = self.generator.extract_cache([uid])[uid]
+            prefixes.keep(space, tokens, cache)
+
+    def tokens(self, responses: list[Response]) -> list[Token]:
+        found = []
+        for response in responses:
+            row = self.rows[response.uid] if response.finish_reason is None else self.rows.pop(response.uid)
+            found.append(Token(row, response.token, response.logprobs, response.finish_reason))
+        return found
+
+    def remove(self, uids: set[int]) -> None:
+        if uids:
+            self.generator.remove(list(uids))
+        for uid in uids:
+            del self.rows[uid]
+            self.reading.pop(uid, None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    start: int
+    """Tokens that the prefix cache spared."""
+    marks: dict[int, str]
+    """Where a beginning worth keeping ends, and whose it is."""
