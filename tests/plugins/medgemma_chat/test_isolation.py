@@ -107,5 +107,5 @@ async def test_two_hundred_secrets_stay_where_they_belong(
 
 
 def kill(engine: EngineSupervisor) -> None:
-    if engine.pid is not None:
+    if engine.pid:
         os.kill(engine.pid, signal.SIGKILL)
