@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ import msgspec
 from appliance.api.openai_errors import error_object
 from appliance.api.openai_models import require_model
 from appliance.api.openai_shapes import ChatCompletionRequest, chat_messages, chat_options
-from appliance.plugin_api.capabilities import ChatDelta, ChatModel, ModelInfo
+from appliance.plugin_api.capabilities import ChatDelta, ChatModel, ModelInfo, TokenLogprob
 from appliance.plugin_api.engine import CallOptions, Lane
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.http import Reply, Request
@@ -76,12 +76,14 @@ class ChatCompletions:
 
 async def _whole(answer: _Answer, deltas: AsyncIterator[ChatDelta]) -> dict[str, Any]:
     text: list[str] = []
+    logprobs: list[TokenLogprob] = []
     last = ChatDelta("")
     async for delta in deltas:
         text.append(delta.text)
+        logprobs += delta.logprobs
         last = delta
     message = {"role": "assistant", "content": "".join(text), "refusal": None}
-    choice = {"index": 0, "message": message, "finish_reason": last.finish_reason, "logprobs": None}
+    choice = {"index": 0, "message": message, "finish_reason": last.finish_reason, "logprobs": _logprobs(logprobs)}
     return answer.envelope("chat.completion") | {"choices": [choice], "usage": _usage(last)}
 
 
@@ -97,10 +99,10 @@ async def _chunks(
     extra = {"usage": None} if include_usage else {}
     last = first or ChatDelta("", "stop")
     try:
-        yield _event(answer, {"role": "assistant", "content": last.text}, last.finish_reason, extra)
+        yield _event(answer, {"role": "assistant", "content": last.text}, last, extra)
         async for delta in rest:
             last = delta
-            yield _event(answer, {"content": delta.text} if delta.text else {}, delta.finish_reason, extra)
+            yield _event(answer, {"content": delta.text} if delta.text else {}, delta, extra)
         if include_usage:
             yield _frame(answer.envelope("chat.completion.chunk") | {"choices": [], "usage": _usage(last)})
         yield _DONE
@@ -112,9 +114,24 @@ async def _chunks(
                 await rest.aclose()
 
 
-def _event(answer: _Answer, delta: dict[str, Any], finish_reason: str | None, extra: dict[str, Any]) -> bytes:
-    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": None}
+def _event(answer: _Answer, delta: dict[str, Any], piece: ChatDelta, extra: dict[str, Any]) -> bytes:
+    logprobs = _logprobs(piece.logprobs)
+    choice = {"index": 0, "delta": delta, "finish_reason": piece.finish_reason, "logprobs": logprobs}
     return _frame(answer.envelope("chat.completion.chunk") | {"choices": [choice]} | extra)
+
+
+def _logprobs(tokens: Sequence[TokenLogprob]) -> dict[str, Any] | None:
+    if not tokens:
+        return None
+    content = [
+        _token(one.text, one.logprob) | {"top_logprobs": [_token(text, value) for text, value in one.top]}
+        for one in tokens
+    ]
+    return {"content": content, "refusal": None}
+
+
+def _token(text: str, logprob: float) -> dict[str, Any]:
+    return {"token": text, "logprob": logprob, "bytes": list(text.encode())}
 
 
 def _frame(value: dict[str, Any]) -> bytes:

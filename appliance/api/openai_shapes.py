@@ -62,6 +62,8 @@ class ChatCompletionRequest(msgspec.Struct, frozen=True):
     seed: int | None = None
     stop: str | list[str] | None = None
     n: int | None = None
+    logprobs: bool = False
+    top_logprobs: Annotated[int, msgspec.Meta(ge=0, le=20)] | None = None
     response_format: ResponseFormat | None = None
 
 
@@ -85,6 +87,7 @@ def chat_options(request: ChatCompletionRequest) -> ChatOptions:
         seed=request.seed,
         stop=_stops(request.stop),
         json_schema=_schema(request.response_format),
+        top_logprobs=_top_logprobs(request),
     )
 
 
@@ -105,6 +108,12 @@ def _stops(stop: str | list[str] | None) -> tuple[str, ...]:
         reason = f"up to {_MAX_STOPS} texts of 1 to {_MAX_STOP_CHARACTERS} characters"
         raise INVALID(field="stop", name="stop", reason=reason)
     return stops
+
+
+def _top_logprobs(request: ChatCompletionRequest) -> int | None:
+    if request.top_logprobs is not None and not request.logprobs:
+        raise INVALID(field="top_logprobs", name="top_logprobs", reason="it needs logprobs: true")
+    return (request.top_logprobs or 0) if request.logprobs else None
 
 
 def _schema(response_format: ResponseFormat | None) -> dict[str, Any] | None:

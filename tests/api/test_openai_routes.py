@@ -18,7 +18,7 @@ import soundfile
 
 from appliance.api.openai_compat import OPENAI_PREFIX, render_openai_error, routes
 from appliance.engines.errors import BUSY
-from appliance.plugin_api.capabilities import ChatDelta, Segment, Word
+from appliance.plugin_api.capabilities import ChatDelta, Segment, TokenLogprob, Word
 from tests.api.harness import Phone, api_under_test
 from tests.fakes.abilities import FixedAbilities, FixedChat, FixedSpeech
 
@@ -102,6 +102,34 @@ async def test_the_official_client_reads_the_stream_and_its_usage(tmp_path: Path
         assert chunks[-1].usage is not None
         assert chunks[-1].usage.total_tokens == 13
         assert all(chunk.usage is None for chunk in chunks[:-1])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_log_probabilities_have_openais_shape(tmp_path: Path, *, stream: bool) -> None:
+    told = TokenLogprob("não", -0.25, (("não", -0.25), ("sim", -1.5)))
+    chat = FixedChat([ChatDelta("não", logprobs=(told,)), ChatDelta("", "stop", 3, 1)])
+    async with door(tmp_path, chat=chat) as at:
+        asked: Any = {"model": "notes", "messages": ASK, "logprobs": True, "top_logprobs": 2}
+        if stream:
+            chunks = [chunk async for chunk in await at.ai.chat.completions.create(stream=True, **asked)]
+            logprobs = chunks[0].choices[0].logprobs
+        else:
+            logprobs = (await at.ai.chat.completions.create(**asked)).choices[0].logprobs
+        assert logprobs is not None
+        assert logprobs.content is not None
+        (token,) = logprobs.content
+        assert (token.token, token.logprob, bytes(token.bytes or [])) == ("não", -0.25, "não".encode())
+        assert [(one.token, one.logprob) for one in token.top_logprobs] == [("não", -0.25), ("sim", -1.5)]
+        assert chat.asked[0][1].top_logprobs == 2
+
+
+async def test_log_probabilities_are_given_only_when_asked_for(tmp_path: Path) -> None:
+    async with door(tmp_path) as at:
+        answer = await at.ai.chat.completions.create(model="notes", messages=ASK)
+        assert answer.choices[0].logprobs is None
+        assert at.abilities.chat.asked[0][1].top_logprobs is None
+        with pytest.raises(openai.UnprocessableEntityError, match="top_logprobs"):
+            await at.ai.chat.completions.create(model="notes", messages=ASK, top_logprobs=2)
 
 
 async def test_options_reach_the_model(tmp_path: Path) -> None:
