@@ -52,10 +52,45 @@ class Admin(_Section, frozen=True):
 
 
 class Cluster(_Section, frozen=True):
-    """``single``: one Mac by configuration; ``paired`` needs etcd, a peer and vipd."""
+    """``single``: one Mac by configuration; ``paired`` needs etcd, a peer and vipd. Times in seconds.
+
+    Names and addresses are those of this node and of the other one; ports are this node's own unless they say ``peer_``.
+    """
 
     mode: Literal["single", "paired"] = "single"
+    node: str = "a"
+    """This node's name within the pair; it is in the node's certificate."""
+    peer: str = "b"
+    listen_host: str = "127.0.0.1"
+    """Where this node listens for its peer (and its etcd member for the others)."""
     peer_port: int = 8444
+    """Where this node listens for its peer."""
+    peer_host: str = "127.0.0.1"
+    """The other node's address on the link between the two."""
+    peer_peer_port: int = 8444
+    """Where the other node listens for this one."""
+    peer_api: str = ""
+    """The other node's own API, ``host:port``."""
+    client_address: str = ""
+    """Where clients reach the pair, ``host:port``: the virtual IP, or a balancer."""
+    etcd_endpoints: tuple[str, ...] = ()
+    """``host:port`` of every etcd member, this node's own first."""
+    etcd_client_port: int = 2379
+    etcd_peer_port: int = 2380
+    etcd_initial_cluster: str = ""
+    """``name=https://host:port`` of every member, separated by commas, as etcd wants it."""
+    lease_ttl_s: float = 1.0
+    """The smallest that etcd grants is ceil(1.5 × its election timeout)."""
+    etcd_heartbeat_ms: int = 50
+    etcd_election_ms: int = 500
+    ship_deadline_s: float = 1.0
+    """How long a commit waits for the peer before the peer is marked as out of sync."""
+    vip_addresses: tuple[str, ...] = ()
+    """Plain addresses, IPv4 or IPv6, without a prefix; they come and go together."""
+    vip_interface: str = ""
+    vip_backend: Literal["auto", "ip", "ifconfig", "keepalived"] = "auto"
+    vipd_socket: str = ""
+    """vipd's socket; empty: vipd's default, in a folder that only root may write."""
 
 
 class Store(_Section, frozen=True):
@@ -136,8 +171,22 @@ class Paths:
 
     @property
     def spool(self) -> Path:
-        """Litestream's LTX files."""
+        """Litestream's LTX files of a lone node: epoch 0."""
         return self.home / "data" / "spool"
+
+    @property
+    def replicas(self) -> Path:
+        """What was spooled or received in each epoch, and the epoch below which nothing is received any more."""
+        return self.home / "data" / "replica"
+
+    def replica(self, epoch: int) -> Path:
+        """One epoch's LTX files: the primary's Litestream writes them, the standby's receiver holds the same; 0: the spool."""
+        return self.replicas / f"{epoch:08d}" if epoch else self.spool
+
+    @property
+    def warm_copies(self) -> Path:
+        """The standby's databases, one folder for each epoch that it follows."""
+        return self.home / "data" / "warm"
 
     @property
     def blobs(self) -> Path:
