@@ -91,10 +91,8 @@ def _advance(state: State, done: Outcome) -> tuple[State, tuple[Tell, ...]]:
         return replace(state, role=Role.STANDBY, following=0), (Tell("handed_over", epoch),)
     if state.role is Role.DRAINING:
         return replace(state, step=Job.CLOSE if job is Job.QUIESCE else Job.RESIGN), ()
-    if state.role is Role.PRIMARY and job is Job.RESUME:
-        return replace(state, step=Job.FORGET_HANDOVER), ()
-    if state.role is Role.PRIMARY and job is Job.FORGET_HANDOVER:
-        return replace(state, step=Job.OPEN), ()
+    if state.role is Role.PRIMARY:
+        return replace(state, step=Job.FORGET_HANDOVER if job is Job.RESUME else Job.OPEN), ()
     return state, ()
 
 
