@@ -1,0 +1,269 @@
+"""A hospital's network in Linux namespaces: nodes a and b, a client and a third voter on one LAN, and a cable from a to b.
+
+Every cut is a pair (from, to) of switch ports that drops frames in one direction; nothing is visible outside the lab's
+own namespaces, so labs run side by side. A lab that its process could not clean up is removed by the next one.
+
+    with NetLab() as lab:
+        server = lab.popen("a", ["python3", "-m", "http.server"])
+        lab.cut("a", "b", link="lan")      # what a says on the LAN no longer reaches b
+        lab.heal()
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+Link = Literal["lan", "direct"]
+NODES = ("a", "b", "client", "voter")
+LAN = {"a": "10.77.0.1", "b": "10.77.0.2", "voter": "10.77.0.3", "client": "10.77.0.50"}
+LAN6 = {"a": "fd77::1", "b": "fd77::2", "voter": "fd77::3", "client": "fd77::50"}
+DIRECT = {"a": "10.78.0.1", "b": "10.78.0.2"}
+VIP, VIP6 = "10.77.0.100", "fd77::100"
+INTERFACE: dict[Link, str] = {"lan": "lan0", "direct": "direct0"}
+_PREFIX = "ptlab"
+_END_LIMIT_S = 5.0
+_numbers = itertools.count()
+ANSWER_PORT = 4711
+ANSWERING = """
+import os, socket, sys
+server = socket.create_server(("::", int(sys.argv[2])), family=socket.AF_INET6, dualstack_ipv6=True)
+os.write(int(sys.argv[3]), b"ready\\n")
+while True:
+    connection, _ = server.accept()
+    connection.sendall(sys.argv[1].encode())
+    connection.close()
+"""
+SWITCH = """
+table bridge lab {
+  set cuts { type ifname . ifname; }
+  chain forward { type filter hook forward priority 0; iifname . oifname @cuts drop; }
+}
+"""
+
+
+def why_not() -> str | None:
+    """Why no lab can be made here, in plain words; None: it can."""
+    if sys.platform != "linux":
+        return "network namespaces exist only on Linux"
+    if os.geteuid() != 0:
+        return "network namespaces need root"
+    missing = [tool for tool in ("ip", "nft", "nsenter") if shutil.which(tool) is None]
+    if missing:
+        return f"not installed: {', '.join(missing)} (make setup-dev installs iproute2 and nftables)"
+    tried = subprocess.run(["ip", "netns", "add", f"{_PREFIX}-try-{os.getpid()}"], capture_output=True, check=False)
+    if tried.returncode != 0:
+        return "this machine does not let even root make network namespaces"
+    _run("ip", "netns", "del", f"{_PREFIX}-try-{os.getpid()}")
+    return None
+
+
+class NetLab:
+    """The lab; a context manager. Addresses: ``LAN``, ``LAN6``, ``DIRECT``; ``VIP`` and ``VIP6`` belong to nobody yet."""
+
+    def __init__(self) -> None:
+        self._name = f"{_PREFIX}-{os.getpid()}-{next(_numbers)}"
+        self._started: list[subprocess.Popen[Any]] = []
+
+    def __enter__(self) -> Self:
+        remove_leftovers()
+        atexit.register(self.close)
+        try:
+            self._build()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def namespace(self, node: str) -> str:
+        """The namespace's name, as ``ip netns`` lists it. ``node``: one of NODES, or ``switch``."""
+        return f"{self._name}-{node}"
+
+    def command(self, node: str, argv: Sequence[str]) -> list[str]:
+        """``argv`` to be run inside a node's network; the process keeps the pid that it was started with."""
+        return ["nsenter", f"--net=/run/netns/{self.namespace(node)}", "--", *argv]
+
+    def popen(self, node: str, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
+        """Start a process in a node; ``options`` as of ``subprocess.Popen``. It is killed when the lab closes."""
+        process = subprocess.Popen(self.command(node, argv), **options)
+        self._started.append(process)
+        return process
+
+    def run(self, node: str, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a short command in a node and wait for it."""
+        return subprocess.run(self.command(node, argv), capture_output=True, text=True, timeout=60, check=check)
+
+    def addresses(self, node: str, link: Link = "lan") -> list[str]:
+        """What is configured on a node's interface: ``["10.77.0.1/24", …]``."""
+        listing = self.run(node, "ip", "-o", "address", "show", "dev", INTERFACE[link]).stdout
+        return [line.split()[3] for line in listing.splitlines()]
+
+    def has(self, node: str, address: str) -> bool:
+        """Whether a node has an address on the LAN, whatever its prefix."""
+        return any(entry.split("/")[0] == address for entry in self.addresses(node))
+
+    def hardware_address(self, node: str, link: Link = "lan") -> str:
+        """``aa:bb:…`` of a node's interface."""
+        listing = self.run(node, "ip", "-o", "link", "show", "dev", INTERFACE[link]).stdout
+        return listing.split("link/ether ")[1].split()[0]
+
+    def neighbour(self, node: str, address: str) -> str | None:
+        """The hardware address under which a node knows ``address``; None: it knows none."""
+        words = self.run(node, "ip", "neighbour", "show", "to", address, "dev", INTERFACE["lan"]).stdout.split()
+        return words[words.index("lladdr") + 1] if "lladdr" in words else None
+
+    def answer(self, node: str, port: int = ANSWER_PORT) -> None:
+        """From now on the node tells its name to whoever connects to the port, on any of its addresses."""
+        ready, ready_end = os.pipe()
+        argv = [sys.executable, "-S", "-c", ANSWERING, node, str(port), str(ready_end)]
+        self.popen(node, argv, pass_fds=(ready_end,))
+        os.close(ready_end)
+        with os.fdopen(ready) as line:
+            assert line.readline(), f"{node} could not listen on {port}"
+
+    def who_answers(self, source: str, address: str, port: int = ANSWER_PORT, limit_s: float = 1.0) -> str | None:
+        """The name of the node that ``source`` reaches under an address; None: nobody within the limit."""
+        program = f"import socket; print(socket.create_connection(({address!r}, {port}), {limit_s}).recv(99).decode())"
+        return self.run(source, sys.executable, "-S", "-c", program, check=False).stdout.strip() or None
+
+    def cut(self, source: str, target: str, link: Link = "lan", *, both: bool = True) -> None:
+        """What ``source`` sends no longer reaches ``target`` (and the other way round, unless ``both`` is False)."""
+        for pair in [(source, target), (target, source)] if both else [(source, target)]:
+            self._cuts("add", *pair, link)
+
+    def heal(self, source: str | None = None, target: str | None = None, link: Link = "lan") -> None:
+        """Undo a cut, in both directions; without names: every cut, on every link."""
+        if source is None or target is None:
+            self._nft("flush set bridge lab cuts")
+            return
+        for pair in ((source, target), (target, source)):
+            self._cuts("delete", *pair, link)
+
+    def isolate(self, node: str, *, direct: bool = False) -> None:
+        """Cut a node off from everyone on the LAN; with ``direct`` also from the other end of its cable."""
+        for other in NODES:
+            if other != node:
+                self.cut(node, other)
+        if direct:
+            self.cut("a", "b", "direct")
+
+    def close(self) -> None:
+        """Kill what runs in the lab and remove it. Safe to call twice."""
+        atexit.unregister(self.close)
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+        remove(self._name)
+        for process in self._started:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_END_LIMIT_S)
+        self._started.clear()
+
+    def _build(self) -> None:
+        for node in (*NODES, "switch"):
+            _run("ip", "netns", "add", self.namespace(node))
+            _run("ip", "-n", self.namespace(node), "link", "set", "lo", "up")
+        for link, members in (("lan", NODES), ("direct", tuple(DIRECT))):
+            # The kernel's own spanning delay would swallow the first announcement.
+            bridge = ("name", f"br-{link}", "type", "bridge", "forward_delay", "0", "mcast_snooping", "0")
+            _run("ip", "-n", self.namespace("switch"), "link", "add", *bridge)
+            _run("ip", "-n", self.namespace("switch"), "link", "set", f"br-{link}", "up")
+            for node in members:
+                self._plug(node, link)
+        self._nft(SWITCH)
+
+    def _plug(self, node: str, link: Link | str) -> None:
+        switch, own, port = self.namespace("switch"), self.namespace(node), f"{link}-{node}"
+        inside = INTERFACE[link]  # type: ignore[index]
+        _run(*("ip", "-n", switch, "link", "add", "name", port, "type", "veth", "peer", "name", inside, "netns", own))
+        _run("ip", "-n", switch, "link", "set", port, "master", f"br-{link}", "up")
+        _run("ip", "-n", own, "link", "set", inside, "up")
+        if link == "lan":
+            _run("ip", "-n", own, "address", "add", f"{LAN[node]}/24", "dev", inside)
+            _run("ip", "-n", own, "address", "add", f"{LAN6[node]}/64", "dev", inside, "nodad")
+        else:
+            _run("ip", "-n", own, "address", "add", f"{DIRECT[node]}/30", "dev", inside)
+
+    def _cuts(self, verb: str, source: str, target: str, link: Link) -> None:
+        element = f'{verb} element bridge lab cuts {{ "{link}-{source}" . "{link}-{target}" }}'
+        # add is idempotent; deleting what is not there is an error, so add it first.
+        self._nft(element if verb == "add" else f"{element.replace(verb, 'add', 1)}\n{element}")
+
+    def _nft(self, rules: str) -> None:
+        subprocess.run(
+            self.command("switch", ["nft", "-f", "-"]),
+            input=rules,
+            text=True,
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
+
+
+def remove_leftovers() -> None:
+    """Remove the labs of processes that no longer live."""
+    for name in set(_labs()):
+        pid = name.split("-")[1]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            remove(name)
+
+
+def remove(lab: str) -> None:
+    """Kill every process in a lab's namespaces and delete them."""
+    mine = [name for name in _namespaces() if name.startswith(f"{lab}-")]
+    for name in mine:
+        _kill_all_in(name)
+    for name in mine:
+        subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False, timeout=60)
+
+
+def _kill_all_in(namespace: str) -> None:
+    deadline = time.monotonic() + _END_LIMIT_S
+    while time.monotonic() < deadline:
+        listing = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True, check=False)
+        pids = [int(pid) for pid in listing.stdout.split() if _state(pid) not in {"Z", ""}]
+        if not pids:
+            return
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
+
+
+def _state(pid: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def _labs() -> Iterator[str]:
+    for name in _namespaces():
+        if name.startswith(f"{_PREFIX}-"):
+            yield "-".join(name.split("-")[:3])
+
+
+def _namespaces() -> list[str]:
+    return [path.name for path in Path("/run/netns").iterdir()] if Path("/run/netns").is_dir() else []
+
+
+def _run(*argv: str) -> None:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(argv)}: {done.stderr.strip()}")
