@@ -18,7 +18,7 @@ HEARTBEAT_MS: Final = 50
 ELECTION_MS: Final = 500
 """With these a lease of one second is allowed (etcd's least: 1.5 × the election timeout) and gone 1.0–1.3 s after a crash."""
 QUOTA_BYTES: Final = 256 << 20
-_TOKEN: Final = "prontuario-pair"
+_SET_NAME: Final = "prontuario-pair"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class EtcdMember:
             "listen-peer-urls": self.peer_url,
             "initial-advertise-peer-urls": self.peer_url,
             "initial-cluster": ",".join(f"{name}={url}" for name, url in sorted(voters.items())),
-            "initial-cluster-token": _TOKEN,
+            "initial-cluster-token": _SET_NAME,
             "initial-cluster-state": "existing" if joining else "new",
             "heartbeat-interval": str(self.heartbeat_ms),
             "election-timeout": str(self.election_ms),
