@@ -23,13 +23,19 @@ HEALTHY_AFTER_S = 60.0
 
 
 class Child:
-    """One supervised process. ``module`` is run with ``python -m``; ``stop_limit_s`` is its time to drain."""
+    """One supervised process. ``module`` is run with ``python -m``; ``stop_limit_s`` is its time to drain.
 
-    def __init__(self, name: str, module: str, arguments: Sequence[str], *, stop_limit_s: float) -> None:
+    ``restart``: False leaves it dead when it dies by itself.
+    """
+
+    def __init__(
+        self, name: str, module: str, arguments: Sequence[str], *, stop_limit_s: float, restart: bool = True
+    ) -> None:
         self.name = name
         self.restarts = 0
         self._command = [sys.executable, "-m", module, *arguments]
         self._stop_limit_s = stop_limit_s
+        self._restart = restart
         self._process: asyncio.subprocess.Process | None = None
         self._leash: int | None = None
         self._stopping = False
@@ -46,7 +52,8 @@ class Child:
             ChildFailedError: it ended, or said nothing in time.
         """
         ready = await self._launch(ready_limit_s)
-        self._keeper = asyncio.create_task(self._keep(ready_limit_s))
+        if self._restart:
+            self._keeper = asyncio.create_task(self._keep(ready_limit_s))
         return ready
 
     async def stop(self) -> None:

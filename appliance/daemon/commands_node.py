@@ -8,6 +8,7 @@ import platform
 from collections.abc import Callable
 from importlib.metadata import version as installed_version
 from pathlib import Path
+from typing import Any
 
 import click
 from pysqlite3 import dbapi2
@@ -47,7 +48,11 @@ def init(home: Path, name: str, hospital: str, profile: str, admin_user: str) ->
 @port_option
 @click.option("--ready-json", is_flag=True, help="Print one JSON line once the node serves: api, admin, ca, home, pid.")
 @click.option("--no-admin", is_flag=True, help="Without the dashboard.")
-def up(home: Path, port_base: int | None, ready_json: bool, no_admin: bool) -> None:
+@click.option("--pair", is_flag=True, help="Two nodes and a third voter, below the home; for development and drills.")
+@click.option("--no-restart", is_flag=True, help="With --pair: a node that dies stays dead.")
+@click.option("--ready-fd", type=int, hidden=True)
+@click.option("--leash-fd", type=int, hidden=True)
+def up(home: Path, port_base: int | None, **given: Any) -> None:
     """Run a whole node in the foreground; Ctrl-C or SIGTERM drains it.
 
     A home that does not exist yet is prepared first, with the development profile.
@@ -55,9 +60,17 @@ def up(home: Path, port_base: int | None, ready_json: bool, no_admin: bool) -> N
     from appliance.daemon.initialise import initialise_for_development
     from appliance.daemon.up import Up, run
 
+    dashboard, ready_json = not given["no_admin"], given["ready_json"]
+    if given["pair"]:
+        from appliance.daemon.pair.up_pair import run_pair
+
+        restart = not given["no_restart"]
+        asyncio.run(run_pair(home, port_base, dashboard=dashboard, restart=restart, ready_json=ready_json))
+        return
     asyncio.run(initialise_for_development(home))
     config = with_ports(read_config(home), port_base)
-    run(Up(home, config, dashboard=not no_admin), ready_json=ready_json)
+    up_node = Up(home, config, dashboard=dashboard)
+    run(up_node, ready_json=ready_json, ready_fd=given["ready_fd"], leash_fd=given["leash_fd"])
 
 
 def _child_options(function: Callable[..., None]) -> Callable[..., None]:

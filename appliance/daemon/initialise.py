@@ -54,8 +54,7 @@ async def initialise(home: Path, *, name: str, hospital: str, profile: str, admi
     for folder in (paths.run, paths.logs, paths.models, paths.plugins, paths.database.parent):
         make_private_folder(folder)
     if not paths.config.exists():
-        text = _TEMPLATE.format(name=_quoted(name), hospital=_quoted(hospital), profile=_quoted(profile))
-        write_file(paths.config, text.encode(), 0o640)
+        write_config(paths.config, name=name, hospital=hospital, profile=profile)
         done.sentences.append(f"Wrote {paths.config}.")
     config = load_config(paths.config)
     with HomeLock(paths.run):
@@ -64,6 +63,12 @@ async def initialise(home: Path, *, name: str, hospital: str, profile: str, admi
         except ProntuarioError as error:
             raise CommandFailedError(f"{error.sentence('en')} {error.next_step('en')}") from error
     return done
+
+
+def write_config(path: Path, *, name: str, hospital: str, profile: str) -> None:
+    """A new ``prontuario.toml`` that says whose it is."""
+    text = _TEMPLATE.format(name=_quoted(name), hospital=_quoted(hospital), profile=_quoted(profile))
+    write_file(path, text.encode(), 0o640)
 
 
 async def initialise_for_development(home: Path) -> None:

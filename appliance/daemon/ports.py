@@ -30,9 +30,9 @@ def with_chosen_ports(config: Config, api: int | None, peer: int | None, admin: 
     )
 
 
-def free_ports() -> list[int]:
-    """Three free ports of the loopback interface (for development and tests: somebody may still be faster)."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(PORTS)]
+def free_ports(count: int = PORTS) -> list[int]:
+    """Free ports of the loopback interface (for development and tests: somebody may still be faster)."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [int(one.getsockname()[1]) for one in sockets]
     for one in sockets:
         one.close()

@@ -1,4 +1,4 @@
-"""``prontuario up``: a whole node in the foreground. Core and the dashboard are children; core starts its own."""
+"""``prontuario up``: a whole node in the foreground. Core, the dashboard and a pair's etcd member are children."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from pathlib import Path
 from appliance.config import Config, Paths
 from appliance.daemon.children import Child, ChildFailedError
 from appliance.daemon.exits import CommandFailedError, Exit
-from appliance.daemon.lifeline import stop_event
+from appliance.daemon.lifeline import announce, stop_event
 from appliance.daemon.lock import running_pid
+from appliance.daemon.pair.etcd_child import own_voter
 
 CORE_READY_LIMIT_S = 300.0
 """The first start of a large model on a cold disk takes its time; the child itself reports what is wrong."""
 ADMIN_READY_LIMIT_S = 60.0
+VOTER_READY_LIMIT_S = 60.0
+MODULE = "appliance.daemon"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +32,17 @@ class Node:
     home: Path
     pid: int
 
-    def ready_json(self) -> str:
+    def facts(self) -> dict[str, str | int]:
         """``{"api": url, "admin": url, "ca": path, "home": path, "pid": n}``."""
-        return json.dumps(
-            {"api": self.api, "admin": self.admin, "ca": str(self.ca), "home": str(self.home), "pid": self.pid}
-        )
+        return {"api": self.api, "admin": self.admin, "ca": str(self.ca), "home": str(self.home), "pid": self.pid}
+
+    def ready_json(self) -> str:
+        """``facts`` as one line of JSON."""
+        return json.dumps(self.facts())
 
 
 class Up:
-    """Starts and stops the children in order: core before the dashboard, the dashboard stops first."""
+    """Starts and stops the children in order: the etcd member of a pair, core, the dashboard; stops them in reverse."""
 
     def __init__(self, home: Path, config: Config, *, dashboard: bool = True) -> None:
         self.paths = Paths(home)
@@ -49,10 +54,13 @@ class Up:
         ]
         arguments = [f"--home={home}", *ports]
         drain = config.api.drain_s + 15.0
-        self._core = Child("core", "appliance.daemon", ["core", *arguments], stop_limit_s=drain)
-        self._admin = (
-            Child("admin", "appliance.daemon", ["admin", *arguments], stop_limit_s=10.0) if dashboard else None
+        self._voter = (
+            Child("etcd", MODULE, ["cluster", "voter", f"--home={home}"], stop_limit_s=20.0)
+            if config.cluster.mode == "paired" and own_voter(self.paths, config)
+            else None
         )
+        self._core = Child("core", MODULE, ["core", *arguments], stop_limit_s=drain)
+        self._admin = Child("admin", MODULE, ["admin", *arguments], stop_limit_s=10.0) if dashboard else None
 
     async def start(self) -> Node:
         """Start everything.
@@ -65,6 +73,8 @@ class Up:
                 f"A node (core pid {holder}) already serves {self.paths.home}.", Exit.ALREADY_RUNNING
             )
         try:
+            if self._voter:
+                await self._voter.start(ready_limit_s=VOTER_READY_LIMIT_S)
             core = await self._core.start(ready_limit_s=CORE_READY_LIMIT_S)
             admin = await self._admin.start(ready_limit_s=ADMIN_READY_LIMIT_S) if self._admin else {"admin": ""}
         except ChildFailedError as error:
@@ -79,14 +89,20 @@ class Up:
         if self._admin:
             await self._admin.stop()
         await self._core.stop()
+        if self._voter:
+            await self._voter.stop()
 
 
-async def run_until_stopped(up: Up, *, ready_json: bool) -> None:
-    """Serve until Ctrl-C or SIGTERM."""
-    stop = stop_event(None)
+async def run_until_stopped(
+    up: Up, *, ready_json: bool, ready_fd: int | None = None, leash_fd: int | None = None
+) -> None:
+    """Serve until Ctrl-C, SIGTERM or EOF on the leash."""
+    stop = stop_event(leash_fd)
     node = await up.start()
     try:
-        if ready_json:
+        if ready_fd is not None:
+            announce(ready_fd, node.facts())
+        elif ready_json:
             print(node.ready_json(), flush=True)  # noqa: T201  the promised line on stdout
         else:
             print(f"API        {node.api}\nDashboard  {node.admin}\nCA         {node.ca}\nCtrl-C stops.", flush=True)  # noqa: T201
@@ -95,6 +111,6 @@ async def run_until_stopped(up: Up, *, ready_json: bool) -> None:
         await up.stop()
 
 
-def run(up: Up, *, ready_json: bool) -> None:
+def run(up: Up, *, ready_json: bool, ready_fd: int | None = None, leash_fd: int | None = None) -> None:
     """Blocking form of ``run_until_stopped``."""
-    asyncio.run(run_until_stopped(up, ready_json=ready_json))
+    asyncio.run(run_until_stopped(up, ready_json=ready_json, ready_fd=ready_fd, leash_fd=leash_fd))

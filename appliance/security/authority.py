@@ -141,8 +141,9 @@ class Authority:
 
 
 def server_names(config: Config) -> tuple[str, ...]:
-    """The names that the server certificate must carry."""
-    wanted = (*config.api.names, config.api.host, config.node.name)
+    """The names that the server certificate must carry: this node's, and those of the pair that clients reach."""
+    pair = (*config.cluster.vip_addresses, config.cluster.client_address.rpartition(":")[0].strip("[]"))
+    wanted = (*config.api.names, config.api.host, config.node.name, *pair)
     usable = (name for name in wanted if name and name not in {"0.0.0.0", "::"} and name.isascii() and " " not in name)  # noqa: S104  compared, not bound
     return tuple(dict.fromkeys(usable))
 

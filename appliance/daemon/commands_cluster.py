@@ -1,0 +1,84 @@
+"""Commands for two Macs that are one service: cluster init, join, voter, status, and what an operator does at night."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import click
+
+from appliance.daemon.cli import home_option
+from appliance.daemon.exits import CommandFailedError
+from appliance.plugin_api.errors import ProntuarioError
+
+DEFAULT_JOIN_PORT = 8446
+
+
+@click.group()
+def cluster() -> None:
+    """Two nodes as one service: make the pair, look at it, move the lead."""
+
+
+@cluster.command()
+@home_option
+@click.option("--address", required=True, help="This node's address, as the other one reaches it.")
+@click.option("--peer-address", required=True, help="The second node's address.")
+@click.option(
+    "--witness-address", help="The third voter's address. Without one there is no automatic takeover (see the runbook)."
+)
+@click.option("--vip", multiple=True, help="The virtual IP, IPv4 or IPv6; repeat it for both.")
+@click.option("--vip-interface", default="", help="The network interface that carries it, the same on both nodes.")
+@click.option(
+    "--client-address", default="", help="host:port at which clients reach the pair; default: the first --vip."
+)
+@click.option("--join-port", default=DEFAULT_JOIN_PORT, show_default=True, help="Where this node waits for the second.")
+@click.option(
+    "--witness-folder",
+    type=click.Path(file_okay=False, path_type=Path, resolve_path=True),
+    help="Where to write what the third voter's host needs; default: voter/ in the home.",
+)
+def init(home: Path, **given: Any) -> None:
+    """Make this stopped node the first of a pair, print the join code and wait for the second node.
+
+    This node's record becomes the pair's. Run again, it invites the second node once more with a new code.
+    """
+    from appliance.daemon.pair.founding_commands import Wishes, invite
+
+    asyncio.run(_told(invite(home, Wishes(**given), click.echo)))
+
+
+@cluster.command()
+@home_option
+@click.option("--first", required=True, help="host:port of the first node, as cluster init printed it.")
+@click.option("--code", required=True, help="The code that cluster init printed; good once.")
+def join(home: Path, first: str, code: str) -> None:
+    """Make this new home the second node: configuration, certificates and keys come from the first one."""
+    from appliance.daemon.pair.founding_commands import accept_invitation
+
+    asyncio.run(_told(accept_invitation(home, first, code)))
+    click.echo(f"Joined. Start this node: prontuario up --home {home}")
+
+
+@cluster.command()
+@home_option
+@click.option("--ready-fd", type=int, help="Write one JSON line to this descriptor once it listens.")
+@click.option("--leash-fd", type=int, help="End when this descriptor reads EOF.")
+def voter(home: Path, ready_fd: int | None, leash_fd: int | None) -> None:
+    """Run this home's etcd member in the foreground: a node's own, or a third voter's folder's."""
+    from appliance.daemon.pair.voter import run_voter
+
+    run_voter(home, ready_fd=ready_fd, leash_fd=leash_fd)
+
+
+async def _told(work: Any) -> Any:
+    """The work's value; its refusal as a sentence and an exit status."""
+    try:
+        return await work
+    except ProntuarioError as error:
+        raise CommandFailedError(f"{error.sentence('en')} {error.next_step('en')}") from error
+    except OSError as error:
+        raise CommandFailedError(f"{error.strerror or error}") from error
+
+
+COMMANDS: list[click.Command] = [cluster]

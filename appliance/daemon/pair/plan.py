@@ -1,0 +1,132 @@
+"""Where the parts of a pair are: two nodes and a third voter. Each node's ``[cluster]`` section follows from it."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+from appliance.config.model import Admin, Api, Cluster
+from appliance.daemon.exits import CommandFailedError, Exit
+from appliance.security.files import write_file
+
+CONFIG_MODE: Final = 0o640
+VipBackend = Literal["auto", "ip", "ifconfig", "keepalived"]
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """One voter, and unless it is only the third voter, one node. ``host`` is how the others reach it."""
+
+    name: str
+    host: str
+    listen: str = ""
+    """The address to listen on; empty: ``host``."""
+    api_port: int = Api().port
+    peer_port: int = Cluster().peer_port
+    admin_port: int = Admin().port
+    etcd_client_port: int = Cluster().etcd_client_port
+    etcd_peer_port: int = Cluster().etcd_peer_port
+
+    @property
+    def bound(self) -> str:
+        """Where it listens."""
+        return self.listen or self.host
+
+
+class PairPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole pair. Without a witness there is no automatic takeover: two alone can't tell a crash from a cut."""
+
+    first: Place
+    second: Place
+    witness: Place | None = None
+    client_address: str = ""
+    """``host:port`` at which clients reach the pair: the virtual IP, or a balancer; empty: they know both nodes."""
+    vip_addresses: tuple[str, ...] = ()
+    vip_interface: str = ""
+    vip_backend: VipBackend = "auto"
+    vipd_socket: str = ""
+
+    @property
+    def voters(self) -> tuple[Place, ...]:
+        """Every etcd member."""
+        return tuple(place for place in (self.first, self.second, self.witness) if place is not None)
+
+    def place(self, name: str) -> Place:
+        """The voter called ``name``. Raises ``KeyError``."""
+        return {place.name: place for place in self.voters}[name]
+
+    def names_of(self, name: str) -> tuple[str, ...]:
+        """What the node certificate of ``name`` carries, its name first."""
+        place = self.place(name)
+        return (place.name, place.host)
+
+    def cluster_of(self, name: str) -> Cluster:
+        """The ``[cluster]`` section of one of the two nodes."""
+        own = self.place(name)
+        other = self.second if name == self.first.name else self.first
+        voters = sorted(self.voters, key=lambda place: place.name != name)
+        return Cluster(
+            mode="paired",
+            node=own.name,
+            peer=other.name,
+            listen_host=own.bound,
+            peer_port=own.peer_port,
+            peer_host=other.host,
+            peer_peer_port=other.peer_port,
+            peer_api=f"{_bracketed(other.host)}:{other.api_port}",
+            client_address=self.client_address,
+            etcd_endpoints=tuple(f"{_bracketed(voter.host)}:{voter.etcd_client_port}" for voter in voters),
+            etcd_client_port=own.etcd_client_port,
+            etcd_peer_port=own.etcd_peer_port,
+            etcd_initial_cluster=",".join(f"{voter}={url}" for voter, url in self.voter_urls.items()),
+            vip_addresses=self.vip_addresses,
+            vip_interface=self.vip_interface,
+            vip_backend=self.vip_backend,
+            vipd_socket=self.vipd_socket,
+        )
+
+    @property
+    def voter_urls(self) -> dict[str, str]:
+        """Name → peer URL."""
+        return {voter.name: f"https://{_bracketed(voter.host)}:{voter.etcd_peer_port}" for voter in self.voters}
+
+
+def render(section: str, table: msgspec.Struct) -> str:
+    """A table of ``prontuario.toml`` with what differs from the defaults."""
+    lines = [f"[{section}]"]
+    for field in msgspec.structs.fields(table):
+        value = getattr(table, field.name)
+        if value != field.default:
+            lines.append(f"{field.encode_name} = {_toml(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def append_sections(config: Path, **sections: msgspec.Struct) -> None:
+    """Add whole tables at the end of an existing file; what a person wrote is left as it is.
+
+    Raises:
+        CommandFailedError: one of them is there already.
+    """
+    text = config.read_text(encoding="utf-8")
+    known = tomllib.loads(text)
+    for section in sections:
+        if section in known:
+            sentence = f"{config} has a [{section}] section already; remove it, or edit it by hand."
+            raise CommandFailedError(sentence, Exit.CONFIG)
+    added = [render(section, table) for section, table in sections.items()]
+    write_file(config, "\n".join([text.rstrip("\n") + "\n", *added]).encode(), CONFIG_MODE)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(_toml(one) for one in value)}]"
+    # A JSON string is a TOML basic string; numbers are written alike.
+    return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")

@@ -1,0 +1,138 @@
+"""Two homes become one service; a real etcd runs among the three voters that result."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import stat
+from pathlib import Path
+
+import httpx
+import pytest
+
+from appliance.config import Paths, load_config
+from appliance.daemon.exits import CommandFailedError, Exit
+from appliance.daemon.initialise import initialise
+from appliance.daemon.lock import HomeLock
+from appliance.daemon.pair.etcd_child import RunningVoter, own_voter
+from appliance.daemon.pair.founding import found, found_for_development, gift_of, join, third_voter, write_voter
+from appliance.daemon.pair.plan import PairPlan, Place
+from appliance.daemon.ports import free_ports
+from appliance.plugin_api.errors import ProntuarioError
+from appliance.security.authority import load_certificate
+from appliance.security.certificates import names_in
+from appliance.security.master_key import open_vault
+from appliance.security.node_authority import client_side, node_files
+from appliance.store.process_lock import ProcessLock
+
+PATIENCE_S = 120.0
+
+
+def local_plan() -> PairPlan:
+    def place(name: str) -> Place:
+        api, peer, admin, client, etcd_peer = free_ports(5)
+        return Place(
+            name=name, host="127.0.0.1", api_port=api, peer_port=peer, admin_port=admin, etcd_client_port=client,
+            etcd_peer_port=etcd_peer,
+        )  # fmt: skip
+
+    return PairPlan(first=place("a"), second=place("b"), witness=place("w"), client_address="prontuario.local:8443")
+
+
+async def test_a_pair_on_one_machine_is_prepared_once_and_trusts_itself(tmp_path: Path) -> None:
+    plan = local_plan()
+    await found_for_development(tmp_path, plan)
+    kept = {
+        path: path.read_bytes() for path in tmp_path.rglob("*") if path.suffix in {".pem", ".key", ".toml", ".json"}
+    }
+    await found_for_development(tmp_path, local_plan())
+    assert {path: path.read_bytes() for path in kept} == kept
+    a, b = Paths(tmp_path / "a"), Paths(tmp_path / "b")
+    config_a, config_b = load_config(a.config), load_config(b.config)
+    assert config_a.cluster.peer_peer_port == config_b.cluster.peer_port
+    assert config_b.api.port == plan.second.api_port
+    sealed = open_vault(a, config_a).seal(b"chave", b"x")
+    assert open_vault(b, config_b).open(sealed, b"x") == b"chave"
+    assert not b.database.exists(), "the record comes from the first node"
+    server = load_certificate(b.secrets / "server.pem")
+    assert server is not None
+    assert {"prontuario.local", "b"} <= names_in(server)
+
+
+async def test_three_voters_elect_and_a_stranger_can_t_ask_them(tmp_path: Path) -> None:
+    plan = local_plan()
+    await found_for_development(tmp_path, plan)
+    members = [own_voter(Paths(tmp_path / name), load_config(Paths(tmp_path / name).config)) for name in ("a", "b")]
+    running = [RunningVoter(voter) for voter in (*members, third_voter(tmp_path / "w")) if voter is not None]
+    assert len(running) == 3
+    await asyncio.gather(*(one.start() for one in running))
+    try:
+        files = node_files(Paths(tmp_path / "b").secrets)
+        url = f"https://127.0.0.1:{plan.first.etcd_client_port}"
+        async with httpx.AsyncClient(verify=client_side(files), base_url=url) as client, asyncio.timeout(PATIENCE_S):
+            while (await client.get("/health")).json().get("health") != "true":  # noqa: ASYNC110  another process
+                await asyncio.sleep(0.1)
+            found_ = (await client.post("/v3/cluster/member/list", json={})).json()
+            assert {one["name"] for one in found_["members"]} == {"a", "b", "w"}
+        with pytest.raises((httpx.TransportError, ssl.SSLError)):
+            async with httpx.AsyncClient(verify=False, base_url=url) as stranger:
+                await stranger.get("/health")
+    finally:
+        await asyncio.gather(*(one.stop() for one in running))
+    lock = await ProcessLock.take(tmp_path / "w" / "etcd" / "lock")  # nobody is left who holds it
+    lock.release()
+
+
+async def test_the_third_voter_s_folder_holds_no_key_of_the_hospital_and_moves(tmp_path: Path) -> None:
+    plan = local_plan()
+    await found_for_development(tmp_path, plan)
+    folder = tmp_path / "w"
+    names = {path.name for path in folder.rglob("*") if path.is_file()}
+    assert names == {"node-ca.pem", "node.pem", "node.key", "voter.json", "etcd.sh"}
+    assert stat.S_IMODE((folder / "node.key").stat().st_mode) == 0o600
+    moved = folder.rename(tmp_path / "carried")
+    script = (moved / "etcd.sh").read_text()
+    assert str(tmp_path) not in script
+    assert os.access(moved / "etcd.sh", os.X_OK)
+    assert third_voter(moved).member.data == moved / "etcd" / "data"
+    with pytest.raises(CommandFailedError, match="no third voter"):
+        third_voter(tmp_path)
+
+
+async def test_a_running_node_and_a_home_with_another_record_are_refused(tmp_path: Path) -> None:
+    plan = local_plan()
+    home = tmp_path / "a"
+    await initialise(home, name="a", hospital="H", profile="development", admin_user="admin")
+    with HomeLock(Paths(home).run), pytest.raises(CommandFailedError) as running:
+        await found(home, plan)
+    assert running.value.code is Exit.ALREADY_RUNNING
+    gift = await found(home, plan)
+    assert gift_of(home, plan) == gift
+    with pytest.raises(CommandFailedError, match="already"):
+        await found(home, plan)
+    other = tmp_path / "other"
+    await initialise(other, name="x", hospital="X", profile="development", admin_user="admin")
+    before = (other / "prontuario.toml").read_bytes()
+    with pytest.raises(ProntuarioError, match=r"cluster\.has_record"):
+        join(other, gift)
+    assert (other / "prontuario.toml").read_bytes() == before
+
+
+async def test_a_node_that_listens_only_to_itself_is_told_so(tmp_path: Path) -> None:
+    home = tmp_path / "a"
+    await initialise(home, name="a", hospital="H", profile="development", admin_user="admin")
+    with (home / "prontuario.toml").open("a") as file:
+        file.write("\n[api]\nport = 9443\n")
+    plan = PairPlan(first=Place(name="a", host="10.0.0.1"), second=Place(name="b", host="10.0.0.2"))
+    with pytest.raises(CommandFailedError, match="can't reach this node"):
+        await found(home, plan)
+
+
+async def test_without_a_third_voter_there_is_no_folder(tmp_path: Path) -> None:
+    plan = PairPlan(first=Place(name="a", host="127.0.0.1"), second=Place(name="b", host="127.0.0.1"))
+    await found_for_development(tmp_path, plan)
+    write_voter(tmp_path / "a", plan, tmp_path / "w")
+    assert not (tmp_path / "w").exists()
+    cluster = load_config(Paths(tmp_path / "a").config).cluster
+    assert len(cluster.etcd_endpoints) == 2

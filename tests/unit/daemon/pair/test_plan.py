@@ -1,0 +1,75 @@
+"""The two nodes' sections mirror each other, and are read back as they were meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.config import load_config
+from appliance.config.model import Api, Cluster
+from appliance.daemon.exits import CommandFailedError, Exit
+from appliance.daemon.pair.plan import PairPlan, Place, append_sections, render
+
+PLAN = PairPlan(
+    first=Place(name="a", host="10.0.0.1", listen="0.0.0.0", api_port=9443),
+    second=Place(name="b", host="10.0.0.2", peer_port=9444),
+    witness=Place(name="w", host="10.0.0.3", etcd_peer_port=3380),
+    client_address="10.0.0.9:8443",
+    vip_addresses=("10.0.0.9", "fd00::9"),
+    vip_interface="en0",
+)
+
+
+def test_each_node_knows_the_other_and_asks_its_own_voter_first() -> None:
+    a, b = PLAN.cluster_of("a"), PLAN.cluster_of("b")
+    assert (a.node, a.peer, b.node, b.peer) == ("a", "b", "b", "a")
+    assert (a.peer_host, a.peer_peer_port) == ("10.0.0.2", 9444)
+    assert (b.peer_host, b.peer_peer_port, b.peer_port) == ("10.0.0.1", 8444, 9444)
+    assert b.peer_api == "10.0.0.1:9443"
+    assert a.listen_host == "0.0.0.0"
+    assert a.etcd_endpoints == ("10.0.0.1:2379", "10.0.0.2:2379", "10.0.0.3:2379")
+    assert b.etcd_endpoints == ("10.0.0.2:2379", "10.0.0.1:2379", "10.0.0.3:2379")
+    assert a.etcd_initial_cluster == b.etcd_initial_cluster
+    assert a.etcd_initial_cluster.endswith(",w=https://10.0.0.3:3380")
+    assert PLAN.names_of("a") == ("a", "10.0.0.1")
+    without = msgspec.structs.replace(PLAN, witness=None)
+    assert len(without.cluster_of("a").etcd_endpoints) == 2
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_a_written_section_is_read_back_as_it_was(tmp_path: Path, name: str) -> None:
+    config = tmp_path / "prontuario.toml"
+    config.write_text('# mine\n[node]\nname = "x"\n')
+    append_sections(config, cluster=PLAN.cluster_of(name), api=Api(host="0.0.0.0", port=9443))
+    loaded = load_config(config)
+    assert loaded.cluster == PLAN.cluster_of(name)
+    assert (loaded.api.host, loaded.api.port, loaded.node.name) == ("0.0.0.0", 9443, "x")
+    assert config.read_text().startswith("# mine\n")
+
+
+def test_a_section_that_a_person_wrote_is_never_replaced(tmp_path: Path) -> None:
+    config = tmp_path / "prontuario.toml"
+    config.write_text("[cluster]\npeer_port = 1\n")
+    with pytest.raises(CommandFailedError) as refused:
+        append_sections(config, cluster=PLAN.cluster_of("a"))
+    assert refused.value.code is Exit.CONFIG
+    assert config.read_text() == "[cluster]\npeer_port = 1\n"
+
+
+@given(
+    st.builds(
+        Cluster,
+        node=st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=20),
+        peer_port=st.integers(1, 65535),
+        lease_ttl_s=st.floats(0.1, 1e6),
+        vip_addresses=st.lists(st.text(st.characters(codec="utf-8"), max_size=10), max_size=3).map(tuple),
+    )
+)
+def test_any_value_survives_toml(tmp_path_factory: pytest.TempPathFactory, table: Cluster) -> None:
+    config = tmp_path_factory.mktemp("c") / "prontuario.toml"
+    config.write_text(render("cluster", table), encoding="utf-8")
+    assert load_config(config).cluster == table
