@@ -18,9 +18,11 @@ from appliance.care.guard.evidence import ACTION_WORDS, SIDES, Amount, Evidence,
 from appliance.care.guard.form import Token, tokens
 from appliance.care.guard.likeness import stem
 
-VERSION: Final = "1"
+VERSION: Final = "2"
 """Recorded with every verdict; raise it whenever a verdict could change."""
 _INVENTED_SHARE: Final = 0.5
+_RETOLD_SHARE: Final = 0.5
+"""A sentence with this share of the speech's words retells it: what it lacks and what it adds belong together."""
 _COLLOQUIAL_PRESSURE: Final = 30
 _LOUD_ACTIONS: Final = frozenset({"suspender", "aumentar", "reduzir"})
 
@@ -29,7 +31,7 @@ class Problem(msgspec.Struct, frozen=True):
     """One thing that the cited segments do not carry.
 
     ``code``: no_segment, unknown_segment, number, unit, frequency, date, binding, drug, negation, laterality, action,
-    qualifier, finding or invention. ``words``: the words of the note concerned.
+    qualifier, finding, substitution, question or invention. ``words``: the words of the note concerned.
     """
 
     code: str
@@ -73,6 +75,7 @@ def _check(claim: Evidence, segments: Sequence[int], transcript: Mapping[int, st
         return Verdict(supported=False, problems=(Problem("unknown_segment", " ".join(unknown)),))
     source = Evidence.of(_speech(segments, transcript))
     problems = [
+        *_asked(segments, transcript),
         *_numbers(claim, source),
         *_structured(claim, source),
         *_bindings(claim, source),
@@ -84,6 +87,13 @@ def _check(claim: Evidence, segments: Sequence[int], transcript: Mapping[int, st
     wrong, unheard = _words(claim, source)
     problems += wrong
     return Verdict(supported=not problems, problems=tuple(dict.fromkeys(problems)), unheard=tuple(unheard))
+
+
+def _asked(segments: Sequence[int], transcript: Mapping[int, str]) -> Iterator[Problem]:
+    """A question alone tells nothing of the patient; with the answer beside it, it may."""
+    speech = [transcript[number].strip() for number in segments]
+    if all(text.endswith("?") and not any(mark in text[:-1] for mark in ".;!") for text in speech):
+        yield Problem("question")
 
 
 def _speech(segments: Sequence[int], transcript: Mapping[int, str]) -> str:
@@ -194,7 +204,20 @@ def _words(claim: Evidence, source: Evidence) -> tuple[list[Problem], list[str]]
             unheard.append(word)
     if content and len(missing) / len(content) >= _INVENTED_SHARE and unheard:
         problems.append(Problem("invention", " ".join(unheard)))
+    elif unheard and _replaces(content, claim, source):
+        problems.append(Problem("substitution", " ".join(unheard)))
     return problems, unheard
+
+
+def _replaces(content: Sequence[str], claim: Evidence, source: Evidence) -> bool:
+    """Whether the sentence retells the cited speech but leaves some of it out: its unheard words then stand in for that.
+
+    "Dor na perna" for "dor na mão" is such a case; an adjective more, with nothing left out, is not.
+    """
+    said = {root for root in source.polarities if root not in ACTION_WORDS}
+    told = {source.support(word) for word in content} & said
+    figures = {amount.number for amount in source.amounts} - {amount.number for amount in claim.amounts}
+    return bool(said - told or figures) and len(told) >= _RETOLD_SHARE * len(said)
 
 
 def _implied(word: str, source: Evidence) -> bool:

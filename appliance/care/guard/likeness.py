@@ -27,8 +27,8 @@ _OPPOSED_PREFIXES: Final = listed(
 
 @lru_cache(maxsize=8192)
 def stem(word: str) -> str:
-    """Without number and gender: ``"náuseas"`` folded and ``"nausea"`` give the same."""
-    if word.startswith("vital_"):
+    """Without number and gender: ``"náuseas"`` folded and ``"nausea"`` give the same. Nothing stays nothing."""
+    if not word or word.startswith("vital_"):
         return word
     for plural, singular in _PLURALS:
         if word.endswith(plural) and len(word) > len(plural) + 1:

@@ -163,6 +163,52 @@ def test_no_text_breaks_the_guard(sentence: str, speech: str) -> None:
     assert check_sentence(sentence, [1], {1: speech}) == verdict
 
 
+@pytest.mark.parametrize(
+    ("said", "written", "unheard"),
+    [
+        (
+            "Refere dor na mão direita que piora ao caminhar.",
+            "Refere dor na perna direita que piora ao caminhar.",
+            "perna",
+        ),
+        ("Mãe com dermatite de contato.", "Mãe com dermatite atópica.", "atopica"),
+        (
+            "Alergia a cefalexina, com edema de face.",
+            "Alergia a cefalexina, com edema de membros inferiores.",
+            "membro",
+        ),
+        ("Mulher de 38 anos com dor retro-orbitária.", "Paciente feminina de 38 anos com dor lombar.", "lombar"),
+        ("Retorno em 3 dias com exames.", "Retorno em jejum com exames.", "jejum"),
+    ],
+)
+def test_a_word_in_the_place_of_another_is_caught(said: str, written: str, unheard: str) -> None:
+    (problem,) = check_sentence(written, [1], {1: said}).problems
+    assert problem.code == "substitution"
+    assert unheard in problem.words
+    assert check_sentence(said, [1], {1: said}).supported
+
+
+def test_a_sentence_may_tell_a_part_of_long_speech_in_words_of_its_own() -> None:
+    said = {1: "Ontem acordei com dor no joelho, fui ao trabalho, subi a escada da estação e na volta o joelho inchou."}
+    assert check_sentence("Dor importante no joelho.", [1], said).supported
+
+
+@pytest.mark.parametrize("asked", ["Tem febre?", "O senhor tem tido febre ou calafrios?"])
+def test_a_question_alone_carries_nothing_but_with_its_answer_it_may(asked: str) -> None:
+    verdict = check_sentence("Refere febre.", [1], {1: asked})
+    assert [problem.code for problem in verdict.problems] == ["question"]
+    assert check_sentence("Refere febre.", [1, 2], {1: asked, 2: "Tenho, desde ontem."}).supported
+    assert check_sentence("Refere febre.", [1], {1: f"Sim, refere febre. {asked}"}).supported
+
+
+@pytest.mark.parametrize("said", ["Direito.", "Esquerda, direita.", ""])
+def test_a_side_without_anything_before_it_breaks_nothing(said: str) -> None:
+    assert not check_sentence("Dor no joelho direito.", [1], {1: said}).supported
+    assert not check_fact(
+        "direito", None, negated=False, laterality="esquerdo", segments=[1], transcript={1: "dor"}
+    ).supported
+
+
 def test_harmless_words_that_were_not_said_are_listed_but_raise_no_alarm() -> None:
     verdict = check_sentence("Dor importante em joelho direito há 3 dias.", [1], SPEECH)
     assert verdict.supported
