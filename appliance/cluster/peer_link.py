@@ -28,7 +28,9 @@ from appliance.telemetry.logs import get_logger
 
 log = get_logger("peer")
 R = TypeVar("R", bound=Response)
-_CONNECT_S: Final = 3.0
+_CONNECT_S: Final = 1.5
+_SILENCE_S: Final = 3.0
+"""After an unanswered question and no word for so long the connection is given up: a cut cable says nothing."""
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 1.0
 _QUEUED_BYTES: Final = 8 << 20
@@ -94,6 +96,7 @@ class PeerLink:
             ProntuarioError: ``cluster.peer_away`` (503): not connected, or it did not answer in time: whether it did what
                 it was asked is not known. Or whatever the peer refused with.
         """
+        began = time.monotonic()
         with self._asking(question) as (number, replies):
             try:
                 async with asyncio.timeout(deadline_s):
@@ -101,6 +104,7 @@ class PeerLink:
                     message = await replies.get()
             except TimeoutError:
                 self._say(Cancel(number))
+                self._mind_silence(began)
                 raise PEER_AWAY(retry_after=1.0) from None
             except asyncio.CancelledError:
                 self._say(Cancel(number))
@@ -153,6 +157,12 @@ class PeerLink:
     def _say(self, message: Cancel) -> None:
         if self._writer is not None and not self._writer.is_closing():
             self._writer.write(to_frame(message))
+
+    def _mind_silence(self, since: float) -> None:
+        silent_s = time.monotonic() - max(since, self.last_heard_s or 0.0)
+        if silent_s > _SILENCE_S and self._writer is not None:
+            log.warning("the peer is silent; connecting anew")
+            self._writer.transport.abort()
 
     # -- the connection -------------------------------------------------------------------------------------------------
     async def _keep_up(self) -> None:

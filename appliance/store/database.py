@@ -79,6 +79,11 @@ class Database:
         """What an acknowledgement means now: ``single``, ``paired``, ``degraded`` or ``read-only``."""
         return self._barrier.mode
 
+    @property
+    def changes_committed(self) -> int:
+        """How many changes were committed since the database was opened, whether or not they are confirmed yet."""
+        return self._writer.changes_committed
+
     async def write(self, change: Callable[[Transaction], T]) -> T:
         """Run ``change`` in its own savepoint of the next group commit; its value once it is durable.
 

@@ -43,6 +43,19 @@ def make_folder(folder: Path) -> None:
         sync_folder(each.parent)
 
 
+def write_aside(draft: Path, content: bytes) -> Path:
+    """Write ``content`` durably into ``draft``, which gets its real name afterwards; nothing is left of a failure."""
+    try:
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
+            sync(file.fileno())
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+    return draft
+
+
 def as_failure(error: OSError) -> ProntuarioError:
     """The store's error for a failed write: ``store.full`` (507) or ``store.failed`` (503)."""
     return (

@@ -31,7 +31,9 @@ class LitestreamBarrier:
         self._database = str(database)
         self._control = control
         self._on_damage = on_damage
-        self._next: asyncio.Future[None] | None = None
+        self.waits_for_spool = True
+        """False: a sync ends with the LTX file in Litestream's working folder; whoever asks has another durable copy."""
+        self._next: asyncio.Future[int] | None = None
         self._syncing: asyncio.Task[None] | None = None
         self._unconfirmed_since: float | None = None
 
@@ -43,11 +45,15 @@ class LitestreamBarrier:
 
     async def confirm(self) -> None:
         """Return once a sync that began after this call has succeeded, however often Litestream has to be asked."""
+        await self.sync()
+
+    async def sync(self) -> int:
+        """Like ``confirm``; the TXID that covers every commit made before this call."""
         if self._next is None:
             self._next = asyncio.get_running_loop().create_future()
         if self._syncing is None or self._syncing.done():
             self._syncing = asyncio.create_task(self._sync_rounds(), name="litestream sync")
-        await asyncio.shield(self._next)
+        return await asyncio.shield(self._next)
 
     async def close(self) -> None:
         """Stop asking."""
@@ -63,22 +69,23 @@ class LitestreamBarrier:
             current, self._next = self._next, None
             self._unconfirmed_since = time.monotonic()
             try:
-                await self._sync()
+                txid = await self._sync()
             except asyncio.CancelledError:
                 current.cancel()
                 raise
             self._unconfirmed_since = None
-            current.set_result(None)
+            current.set_result(txid)
 
-    async def _sync(self) -> None:
+    async def _sync(self) -> int:
         pause_s, damaged = _FIRST_PAUSE_S, 0
         while True:
+            spooled = self.waits_for_spool
             try:
                 async with asyncio.timeout(_HUNG_S):
                     answer = await self._control.call(
-                        "POST", "/sync", {"path": self._database, "wait": True, "timeout": _SYNC_LIMIT_S}
+                        "POST", "/sync", {"path": self._database, "wait": spooled, "timeout": _SYNC_LIMIT_S}
                     )
-                _expect_replicated(answer)
+                txid = _synced(answer, spooled=spooled)
             except (OSError, TimeoutError) as error:
                 if pause_s == _FIRST_PAUSE_S:
                     log.warning("litestream could not sync; asking again", error=type(error).__name__)
@@ -89,7 +96,7 @@ class LitestreamBarrier:
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
             else:
-                return
+                return txid
 
 
 def _tells_damage(error: Exception) -> bool:
@@ -98,7 +105,10 @@ def _tells_damage(error: Exception) -> bool:
     return isinstance(error, ControlError) and "ltx" in text and any(sign in text for sign in _SIGNS_OF_DAMAGE)
 
 
-def _expect_replicated(answer: dict[str, object]) -> None:
+def _synced(answer: dict[str, object], *, spooled: bool) -> int:
     txid, replicated = answer.get("txid"), answer.get("replicated_txid")
-    if not isinstance(txid, int) or not isinstance(replicated, int) or replicated < txid:
+    if not isinstance(txid, int):
+        raise ControlError("a sync without a TXID")
+    if spooled and (not isinstance(replicated, int) or replicated < txid):
         raise ControlError("the spool is behind the database")
+    return txid

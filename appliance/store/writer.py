@@ -1,7 +1,8 @@
 """The one writer: waiting changes share a COMMIT, and are answered only after the durability barrier.
 
 Two tasks run side by side: one commits groups, the other takes every group committed so far through the barrier. So
-the next group commits while the last one is being made durable, and one pass of the barrier covers all before it.
+the next group commits while the last one is being made durable, and one pass of the barrier covers all before it. Some
+passes may be under way at a time (the next group is synced while the last one travels to the peer); answers keep the order.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ _BUSY: Final = 5
 _FULL: Final = 13
 _PRIMARY_CODE: Final = 0xFF
 _BUSY_PAUSE_S: Final = 0.02
+_PASSES: Final = 64
+"""Passes of the barrier under way at a time. Every commit asks at once, so that it shares the very next sync."""
 
 
 @dataclass(slots=True, eq=False)
@@ -61,6 +64,8 @@ class Writer:
         self._committed: list[_Waiting] = []
         self._something_waits = asyncio.Event()
         self._something_committed = asyncio.Event()
+        self.changes_committed = 0
+        """How many changes were taken into a commit so far."""
         self._closing = False
         self._commits_over = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -120,24 +125,35 @@ class Writer:
                 _fail(group, failure)
         self._meters.committed(len(group), time.perf_counter() - started)
         if failure is None:
+            self.changes_committed += len(group)
             self._committed.extend(group)
             self._something_committed.set()
 
     async def _confirm_groups(self) -> None:
+        room, last = asyncio.Semaphore(_PASSES), None
         while not (self._commits_over and not self._committed):
             await self._something_committed.wait()
             self._something_committed.clear()
             while self._committed:
+                await room.acquire()
                 group, self._committed = self._committed, []
-                await self._confirm(group)
+                last = asyncio.create_task(self._confirm(group, last), name="store confirm")
+                last.add_done_callback(lambda _: room.release())
+        if last is not None:
+            await last
 
-    async def _confirm(self, group: list[_Waiting]) -> None:
+    async def _confirm(self, group: list[_Waiting], before: asyncio.Task[None] | None) -> None:
         started = time.perf_counter()
+        failure: Exception | None = None
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._barrier.confirm()
         except (ProntuarioError, OSError, TimeoutError) as error:
-            log.warning("writes could not be confirmed", error=type(error).__name__, count=len(group))
+            failure = error
+        if before is not None:
+            await asyncio.wait({before})
+        if failure is not None:
+            log.warning("writes could not be confirmed", error=type(failure).__name__, count=len(group))
             self._meters.unconfirmed(len(group))
             _fail(group, errors.UNCONFIRMED(retry_after=RETRY_AFTER_S))
             return
