@@ -169,6 +169,9 @@ def _lost_peer_still_named(view: ClusterView, peer: str) -> bool:
 def _wait(state: State, seen: Observation, settings: Settings) -> Decision:
     """INIT, STANDBY and FENCED: nothing is written here; follow whoever leads, or lead."""
     view = seen.view
+    if not seen.busy and seen.lease is not None:
+        # A reign that ended must not be kept alive by whoever renews the lease: nobody could ever lead.
+        return Decision(state, Order(Job.RESIGN, seen.lease.epoch))
     if seen.busy or view is None:
         return Decision(state)
     state = replace(state, epoch=max(state.epoch, view.epoch))
