@@ -1,0 +1,1 @@
+"""The demonstration notes model: its samples, tokenizer, training, export and evaluation."""
