@@ -13,7 +13,7 @@ import pytest
 
 from appliance.daemon.vipd.announce.line import ether_of
 from tests.cluster.netlab import INTERFACE, VIP, VIP6, NetLab
-from tests.cluster.vip.conftest import StartVipd, eventually
+from tests.cluster.vip.running_vipd import StartVipd, eventually
 
 HERE = Path(__file__).resolve().parent
 IFCONFIG = HERE.parents[1] / "fakes" / "ifconfig.py"

@@ -22,7 +22,7 @@ from cryptography.x509.oid import NameOID
 
 from appliance.operations.haproxy import BalancedNode, HaproxySettings, render
 from appliance.plugin_api.errors import ProntuarioError
-from tests.cluster.vip.conftest import PATIENCE_S, eventually
+from tests.cluster.vip.running_vipd import PATIENCE_S, eventually
 
 NAME = "prontuario.local"
 SETTINGS = HaproxySettings(

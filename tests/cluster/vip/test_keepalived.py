@@ -13,7 +13,7 @@ from appliance.cluster.lease_clock import steady_s
 from appliance.daemon.vipd.allow_list import AllowList
 from appliance.daemon.vipd.backends.keepalived import render_config, router_id
 from tests.cluster.netlab import INTERFACE, VIP, VIP6, NetLab
-from tests.cluster.vip.conftest import PATIENCE_S, StartVipd, eventually
+from tests.cluster.vip.running_vipd import PATIENCE_S, StartVipd, eventually
 
 needs_keepalived = pytest.mark.skipif(shutil.which("keepalived") is None, reason="keepalived is not installed")
 

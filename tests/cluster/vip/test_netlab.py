@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.cluster.netlab import DIRECT, LAN, LAN6, NetLab, remove_leftovers
-from tests.cluster.vip.conftest import PATIENCE_S, eventually
+from tests.cluster.vip.running_vipd import PATIENCE_S, eventually
 
 HEARD = """
 import socket, sys

@@ -13,7 +13,7 @@ from appliance.cluster.lease_clock import steady_s
 from appliance.cluster.vip_client import VipClient
 from appliance.plugin_api.errors import ProntuarioError
 from tests.cluster.netlab import INTERFACE, VIP, NetLab
-from tests.cluster.vip.conftest import PATIENCE_S, StartVipd, eventually
+from tests.cluster.vip.running_vipd import PATIENCE_S, StartVipd, eventually
 
 
 def client_of(socket: Path, address: str = VIP, limit_s: float = PATIENCE_S) -> VipClient:

@@ -11,7 +11,7 @@ import pytest
 
 from appliance.cluster.lease_clock import steady_s
 from tests.cluster.netlab import INTERFACE, LAN, LAN6, VIP, VIP6, NetLab
-from tests.cluster.vip.conftest import PATIENCE_S, RunningVipd, StartVipd, eventually
+from tests.cluster.vip.running_vipd import PATIENCE_S, RunningVipd, StartVipd, eventually
 
 
 def test_an_acquired_address_answers_the_client_and_moves_with_its_neighbour_entry(
