@@ -7,6 +7,7 @@ from typing import get_args
 import msgspec
 
 from appliance.api.admin_audit import recent_accesses
+from appliance.api.admin_cluster import cluster_routes
 from appliance.api.admin_live import LivePicture, health_rows
 from appliance.api.admin_shapes import (
     AccessRow,
@@ -36,7 +37,13 @@ DEFAULT_ROWS = 100
 
 def routes(sources: AdminSources) -> list[AnyRoute]:
     """Every route below ``/api/admin/``; ``sources`` are wired by the composition root."""
-    return [*_look_routes(LivePicture(sources)), *_health_routes(sources), *_job_routes(sources), _audit_route(sources)]
+    return [
+        *_look_routes(LivePicture(sources)),
+        *_health_routes(sources),
+        *_job_routes(sources),
+        _audit_route(sources),
+        *cluster_routes(sources.cluster),
+    ]
 
 
 def _get(path: str, permission: str, handler: Handler, summary: str, response: object) -> Route:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from appliance.api.admin_cluster import ClusterDesk
 from appliance.api.admin_shapes import NodeFacts
 from appliance.engines.fleet import EngineReport
 from appliance.plugin_api.capabilities import ModelInfo
@@ -35,3 +36,5 @@ class AdminSources:
     """``Abilities.models``."""
     wake_jobs: Callable[[], None]
     """Called once a requeue is durable, so that the worker need not wait for its next look."""
+    cluster: ClusterDesk | None = None
+    """None on a node alone."""

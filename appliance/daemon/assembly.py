@@ -12,6 +12,7 @@ from importlib.metadata import version
 
 import psutil
 
+from appliance.api.admin_cluster import ClusterDesk
 from appliance.api.application import Application
 from appliance.api.standing import Standing
 from appliance.care.service import Consults
@@ -82,8 +83,9 @@ async def assemble(
     *,
     slot: RecordSlot | None = None,
     standing: Standing | None = None,
+    desk: ClusterDesk | None = None,
 ) -> Core:
-    """Wire everything; no record is open yet and nothing serves. ``slot`` and ``standing`` are a clustered node's.
+    """Wire everything; no record is open yet and nothing serves. ``slot``, ``standing`` and ``desk`` are a paired node's.
 
     Raises:
         ProntuarioError, ConfigError: a part can't be made.
@@ -110,7 +112,7 @@ async def assemble(
     )
     health = _health(config, host, fleet, record)
     parts = Parts(
-        config=config, paths=paths, clock=clock, metrics=metrics, store=store, standing=standing, blobs=blobs, vault=vault,
+        config=config, paths=paths, clock=clock, metrics=metrics, store=store, standing=standing, desk=desk, blobs=blobs, vault=vault,
         consults=consults, authority=authority, identity=identity, policy=policy, signer=signer, fleet=fleet, host=host,
         jobs=jobs, health=health, version=version("prontuario"),
     )  # fmt: skip

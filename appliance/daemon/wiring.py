@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from appliance.api import admin, care, fhir, identity, openai_compat
+from appliance.api.admin_cluster import ClusterDesk
 from appliance.api.admin_node import NodeProbe, requests_answered
 from appliance.api.admin_sources import AdminSources
 from appliance.api.application import Application, build_application
@@ -40,6 +41,8 @@ class Parts:
     store: RecordSlot
     standing: Standing | None
     """This node's place in a cluster; None on a node alone."""
+    desk: ClusterDesk | None
+    """The pair's operations; None on a node alone."""
     blobs: BlobStore
     vault: Vault
     authority: Authority
@@ -132,4 +135,5 @@ def _admin_sources(parts: Parts) -> AdminSources:
         plugins=parts.host.report,
         models=parts.host.abilities.models,
         wake_jobs=parts.jobs.wake,
+        cluster=parts.desk,
     )

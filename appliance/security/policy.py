@@ -28,7 +28,16 @@ ROLES: Final[dict[str, frozenset[str]]] = {
     "nurse": _NURSE,
     "auditor": frozenset({"audit.read", "node.read"}),
     "admin": frozenset(
-        {"user.manage", "device.manage", "node.read", "plugin.read", "job.read", "job.manage", "model.read"}
+        {
+            "user.manage",
+            "device.manage",
+            "node.read",
+            "node.manage",
+            "plugin.read",
+            "job.read",
+            "job.manage",
+            "model.read",
+        }
     ),
     "it": frozenset(
         {"device.manage", "node.read", "node.manage", "plugin.read", "job.read", "job.manage", "model.read"}

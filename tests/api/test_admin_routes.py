@@ -35,6 +35,7 @@ ALL_READS = {
     "/api/admin/models": "model.read",
     "/api/admin/jobs": "job.read",
     "/api/admin/audit": "audit.read",
+    "/api/admin/cluster": "node.read",
 }
 
 

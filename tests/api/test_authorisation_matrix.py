@@ -140,7 +140,7 @@ async def test_every_route_has_a_summary_and_a_permission(routes: Sequence[AnyRo
 async def test_every_permission_of_the_policy_opens_something(routes: Sequence[AnyRoute]) -> None:
     """A permission that no route names is either dead or forgotten on a route."""
     unused = KNOWN - {route.permission for route in routes}
-    assert unused <= {"node.manage"}  # its operations come with the pair
+    assert unused == set()
 
 
 @pytest.mark.parametrize("role", sorted(ROLES))

@@ -98,9 +98,11 @@ def test_the_roles_are_those_of_the_house_rules() -> None:
         "physician": clinical | {"note.sign", "note.export"},
         "nurse": clinical,
         "auditor": {"audit.read", "node.read"},
-        "admin": {"user.manage", "device.manage", "node.read", "plugin.read", "job.read", "job.manage", "model.read"},
+        "admin": {
+            "user.manage", "device.manage", "node.read", "node.manage", "plugin.read", "job.read", "job.manage", "model.read",
+        },
         "it": {"device.manage", "node.read", "node.manage", "plugin.read", "job.read", "job.manage", "model.read"},
-    }
+    }  # fmt: skip
     assert len(KNOWN) == 21
 
 
