@@ -13,11 +13,11 @@ import ssl
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 
-import httpx
-
 from appliance.cluster.errors import ETCD_REFUSED, NO_QUORUM
+from appliance.cluster.http_wire import HttpWire
 
 _NOT_FOUND: Final = 5  # gRPC status codes
 _TRY_ANOTHER: Final = frozenset({4, 8, 14})
@@ -58,14 +58,12 @@ class EtcdClient:
         self.endpoints = tuple(endpoint.rstrip("/") for endpoint in endpoints)
         self._attempt_s = attempt_s
         self._preferred = 0
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=8)
-        self._http = httpx.AsyncClient(
-            verify=tls if tls is not None else True, trust_env=False, limits=limits, timeout=httpx.Timeout(30.0)
-        )
+        self._wires = {endpoint: HttpWire(endpoint, tls) for endpoint in self.endpoints}
 
     async def close(self) -> None:
         """Close every connection; safe to call twice."""
-        await self._http.aclose()
+        for wire in self._wires.values():
+            await wire.close()
 
     async def call(self, path: str, body: Json, deadline_s: float = 1.0) -> Json:
         """POST to the first member that answers within ``deadline_s`` in all.
@@ -115,7 +113,7 @@ class EtcdClient:
         """End the lease and delete its keys; one that is gone already is as good."""
         await self.call("/v3/lease/revoke", {"ID": str(lease)}, deadline_s)
 
-    async def members(self, limit_s: float = 0.5) -> tuple[Member, ...]:
+    async def members(self, limit_s: float = 1.0) -> tuple[Member, ...]:
         """Every configured endpoint with the member behind it, asked at the same time."""
         return tuple(await asyncio.gather(*(self._member(endpoint, limit_s) for endpoint in self.endpoints)))
 
@@ -141,18 +139,17 @@ class EtcdClient:
     async def _post(self, endpoint: str, path: str, body: Json, limit_s: float) -> Json:
         try:
             async with asyncio.timeout(limit_s):
-                response = await self._http.post(endpoint + path, json=body)
-                answer: Json = response.json()
-        except (httpx.HTTPError, TimeoutError, OSError, ValueError) as error:
+                status, answer = await self._wires[endpoint].post(path, body)
+        except (TimeoutError, OSError, EOFError, ValueError) as error:
             raise _NoAnswerError from error
         code = answer.get("code", answer.get("error", {}).get("grpc_code") if _is_stream_error(answer) else None)
-        if response.is_success and code is None:
+        if status == HTTPStatus.OK and code is None:
             return answer
         if code == _NOT_FOUND:
             return {}
         if code in _TRY_ANOTHER or "no leader" in str(answer.get("error", "")):
             raise _NoAnswerError
-        raise ETCD_REFUSED(status=code or response.status_code)
+        raise ETCD_REFUSED(status=code or status)
 
 
 class _NoAnswerError(Exception):

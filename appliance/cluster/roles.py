@@ -117,7 +117,7 @@ class RoleLoop:
         """Hand over if the peer can take it, otherwise close; ``run`` returns then, at the latest after ``limit_s``."""
         self._stopping = True
         ends = self.clock.monotonic() + limit_s
-        while not self._idle() and self.clock.monotonic() < ends:
+        while not self._idle() and self.clock.monotonic() < ends:  # noqa: ASYNC110  the limit is on the lease clock
             await asyncio.sleep(self.settings.tick_s)
         self._state = msgspec.structs.replace(self._state, role=Role.FENCED)
         if self._job is not None:

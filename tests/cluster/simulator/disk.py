@@ -21,6 +21,7 @@ class Disk:
     aside: list[Rows] = field(default_factory=list)
     full: bool = False
     slow: float = 1.0
+    last_own: int = 0
     _contiguous: dict[int, int] = field(default_factory=dict)
 
     def contiguous(self, epoch: int) -> int:
@@ -50,7 +51,7 @@ class Disk:
     def held(self) -> Position:
         """What could be opened for writing here."""
         if self.record_epoch is not None:
-            return Position(self.record_epoch, self.highest(self.record_epoch))
+            return Position(self.record_epoch, self.last_own)
         for epoch in sorted(self.files, reverse=True):
             if (txid := self.contiguous(epoch)) > 0:
                 return Position(epoch, txid)
@@ -68,7 +69,7 @@ class Disk:
 
     def open(self, epoch: int, rows: list[int]) -> None:
         """Begin an epoch of our own: its first file is the snapshot."""
-        self.rows, self.record_epoch = rows, epoch
+        self.rows, self.record_epoch, self.last_own = rows, epoch, 1
         self.files = {epoch: {1: tuple(rows)}}
         self._contiguous = {}
 
@@ -76,13 +77,14 @@ class Disk:
         """Database and own spool, both durable; the row's TXID."""
         assert self.record_epoch is not None
         self.rows.append(row)
-        txid = self.highest_own() + 1
+        self.last_own += 1
+        txid = self.last_own
         self.files[self.record_epoch][txid] = (row,)
         return txid
 
     def highest_own(self) -> int:
-        """Own files have no holes, so their number is the highest TXID."""
-        return len(self.files[self.record_epoch]) if self.record_epoch is not None else 0
+        """The highest TXID of our own epoch."""
+        return self.last_own if self.record_epoch is not None else 0
 
     def set_aside(self) -> None:
         """Our former record leaves the way, but not the disk."""
