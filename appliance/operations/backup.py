@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -19,6 +19,7 @@ from appliance.plugin_api.storage import Query
 from appliance.store.blobs import addresses_in, is_whole
 from appliance.store.durable import make_folder, sync_folder
 from appliance.store.litestream_config import program
+from appliance.store.soundness import count_rows, problems
 from appliance.store.sqlite import inspect
 from appliance.telemetry.clock import instant
 from appliance.telemetry.logs import get_logger
@@ -149,23 +150,9 @@ def check_blobs(folder: Path) -> BlobReport:
     return BlobReport(whole=whole, damaged=tuple(sorted(damaged)))
 
 
-def count_rows(query: Query) -> dict[str, int]:
-    """How many rows each table has, by name; shadow tables of indexes are left out."""
-    tables = query.all("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' ORDER BY name")
-    names = [str(row["name"]) for row in tables if not str(row["name"]).startswith(("sqlite_", "_litestream_"))]
-    quoted = {name: '"' + name.replace('"', '""') + '"' for name in names}
-    counts: dict[str, Any] = {}
-    for name in names:
-        row = query.one(f"SELECT count(*) FROM {quoted[name]}")  # noqa: S608  the schema's own names, quoted
-        counts[name] = row[0] if row is not None else 0
-    return counts
-
-
 def _integrity(query: Query) -> str:
-    problems = [str(row[0]) for row in query.all("PRAGMA integrity_check")]
-    dangling = query.all("PRAGMA foreign_key_check")
-    if problems != ["ok"] or dangling:
-        raise DAMAGED(problems=(problems != ["ok"]) * len(problems) + len(dangling))
+    if found := problems(query):
+        raise DAMAGED(problems=found)
     return "ok"
 
 

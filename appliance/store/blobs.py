@@ -13,7 +13,7 @@ import hashlib
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, Final, ParamSpec, TypeVar
+from typing import BinaryIO, Final, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
@@ -31,7 +31,7 @@ from appliance.store.sealing import (
 from appliance.telemetry.logs import get_logger
 
 log = get_logger("blobs")
-__all__ = ["BlobRef", "BlobStore", "DataKey", "addresses_in", "is_whole"]
+__all__ = ["BlobRef", "BlobStore", "DataKey", "OtherCopy", "addresses_in", "is_whole", "place_of"]
 P = ParamSpec("P")
 T = TypeVar("T")
 _HOP_BYTES: Final = 16 * PIECE_BYTES
@@ -48,10 +48,30 @@ class BlobRef(msgspec.Struct, frozen=True):
     key_id: str
 
 
-class BlobStore:
-    """The blobs below ``folder``. Making it sweeps what an earlier process left unfinished; one process owns a folder."""
+class OtherCopy(Protocol):
+    """Where a blob must also be before its address may be used (the peer of a pair)."""
 
-    def __init__(self, folder: Path) -> None:
+    async def keep(self, address: str, path: Path) -> None:
+        """Return once the other copy is durable, or need not be. ``path`` is the stored (encrypted) file.
+
+        Raises:
+            ProntuarioError: neither is so; the address must not be used.
+        """
+        ...
+
+    async def forget(self, address: str) -> None:
+        """The blob was erased here; best effort there."""
+        ...
+
+
+class BlobStore:
+    """The blobs below ``folder``. Making it sweeps what an earlier process left unfinished; one process owns a folder.
+
+    ``other`` may be set at any time, with the role.
+    """
+
+    def __init__(self, folder: Path, other: OtherCopy | None = None) -> None:
+        self.other = other
         self._folder = folder
         self._incoming = folder / _TEMPORARY
         durable.make_folder(self._incoming)
@@ -59,10 +79,12 @@ class BlobStore:
             leftover.unlink()
 
     async def put(self, chunks: AsyncIterable[bytes], key: DataKey) -> BlobRef:
-        """Encrypt and keep ``chunks`` (of any lengths). Durable when it returns; on any failure nothing is left.
+        """Encrypt and keep ``chunks`` (of any lengths). Durable when it returns, in the other copy too.
+
+        On any failure here nothing is left; when only the other copy failed, a file that nobody names stays.
 
         Raises:
-            ProntuarioError: ``store.full`` (507), ``store.failed`` (503).
+            ProntuarioError: ``store.full`` (507), ``store.failed`` (503); what the other copy raised.
         """
         incoming = await _hop(_Incoming, self._incoming, key)
         try:
@@ -72,9 +94,12 @@ class BlobStore:
                 if len(waiting) >= _HOP_BYTES:
                     await _hop(incoming.take, bytes(waiting))
                     waiting.clear()
-            return await _hop(incoming.keep, bytes(waiting), self._path)
+            ref = await _hop(incoming.keep, bytes(waiting), self._path)
         finally:
             incoming.drop()
+        if self.other is not None:
+            await self.other.keep(ref.address, self._path(ref.address))
+        return ref
 
     async def open(self, ref: BlobRef, key: DataKey) -> AsyncIterator[bytes]:
         """The plaintext in pieces, each one authenticated; the last comes only after the whole file's hash is right.
@@ -99,9 +124,11 @@ class BlobStore:
     async def delete(self, ref: BlobRef) -> None:
         """Erase a blob for good; one that is gone already is fine."""
         await asyncio.to_thread(_unlink, self._path(ref.address))
+        if self.other is not None:
+            await self.other.forget(ref.address)
 
     def _path(self, address: str) -> Path:
-        return _place(self._folder, address)
+        return place_of(self._folder, address)
 
 
 async def _hop(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -120,13 +147,14 @@ def addresses_in(folder: Path) -> Iterator[str]:
 def is_whole(folder: Path, address: str) -> bool:
     """Whether the stored file is there and its hash is its name. Needs no key. Blocks."""
     try:
-        with _place(folder, address).open("rb") as file:
+        with place_of(folder, address).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == address
     except FileNotFoundError:
         return False
 
 
-def _place(folder: Path, address: str) -> Path:
+def place_of(folder: Path, address: str) -> Path:
+    """Where the blob lies below ``folder``."""
     return folder / address[:2] / address[2:4] / address
 
 

@@ -213,3 +213,16 @@ def inspect(path: Path, query: Callable[[Query], T]) -> T:
         return query(SqlQuery(connection))
     finally:
         connection.close()
+
+
+def fold_wal(path: Path) -> None:
+    """Move everything committed into the database file itself. Nobody else may have it open. Blocks.
+
+    Raises:
+        Error: the file is no database, or damaged.
+    """
+    connection = _connect(path.absolute().as_uri())
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        connection.close()

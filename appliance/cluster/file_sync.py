@@ -1,0 +1,151 @@
+"""Model packs and shared configuration on both nodes: only what differs travels, and it takes its place all at once, checked.
+
+Nothing is deleted at the peer: a pack that the primary dropped may still be loaded there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from appliance.cluster.assembly import Assembled, Assembler
+from appliance.cluster.peer_link import PeerLink
+from appliance.cluster.peer_messages import (
+    PART_BYTES,
+    CommitFiles,
+    Done,
+    FileEntry,
+    HaveFiles,
+    Missing,
+    PutFile,
+    Question,
+)
+from appliance.cluster.peer_server import Handler
+from appliance.cluster.replication_errors import BAD_PART, EPOCH_AHEAD, STALE_EPOCH
+from appliance.store import durable
+from appliance.telemetry.logs import get_logger
+
+log = get_logger("peer")
+_PART_S: Final = 10.0
+_WHOLE_S: Final = 600.0
+_INCOMING: Final = ".from-peer"
+
+
+def entries_of(folder: Path) -> tuple[FileEntry, ...]:
+    """Every file below ``folder`` with its checksum; hidden files and links are left out. Blocks: reads everything."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        if path.is_file() and not path.is_symlink() and not any(part.startswith(".") for part in relative.parts):
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            found.append(FileEntry(relative.as_posix(), path.stat().st_size, digest))
+    return tuple(found)
+
+
+async def send_folder(link: PeerLink, epoch: int, root: str, folder: Path) -> int:
+    """Make the peer's ``root`` hold every file of ``folder``; how many had to travel.
+
+    Raises:
+        ProntuarioError: the peer is away, is in another epoch, or got something wrong; its files are as before.
+    """
+    entries = await asyncio.to_thread(entries_of, folder)
+    missing = set((await link.ask(HaveFiles(root, entries), Missing, deadline_s=_WHOLE_S)).names)
+    for entry in entries:
+        if entry.path in missing:
+            await _send(link, epoch, root, entry, folder / entry.path)
+    if missing:
+        wanted = tuple(entry for entry in entries if entry.path in missing)
+        await link.ask(CommitFiles(epoch, root, wanted), Done, deadline_s=_WHOLE_S)
+        log.info("files were copied to the peer", count=len(missing), kind=root)
+    return len(missing)
+
+
+async def _send(link: PeerLink, epoch: int, root: str, entry: FileEntry, path: Path) -> None:
+    with await asyncio.to_thread(path.open, "rb") as file:
+        for offset in range(0, max(entry.size, 1), PART_BYTES):
+            body = await asyncio.to_thread(file.read, PART_BYTES)
+            last = offset + len(body) >= entry.size
+            put = PutFile(epoch, root, entry, offset, body)
+            await link.ask(put, Done, deadline_s=_WHOLE_S if last else _PART_S)
+
+
+class FileReceiver:
+    """Takes files for the given ``roots`` (name → folder), and no path that leads out of them."""
+
+    def __init__(self, roots: Mapping[str, Path], fence: Callable[[], int]) -> None:
+        self._roots = dict(roots)
+        self._fence = fence
+        self._assemblers = {name: Assembler(folder / _INCOMING) for name, folder in roots.items()}
+        self._ready: dict[tuple[str, FileEntry], Assembled] = {}
+
+    def handlers(self) -> dict[type[Question], Handler]:
+        """What it answers on the peer link."""
+        return {HaveFiles: self._on_have, PutFile: self._on_put, CommitFiles: self._on_commit}
+
+    async def _on_have(self, have: HaveFiles) -> Missing:
+        return Missing(await asyncio.to_thread(self._missing, have.root, have.entries))
+
+    async def _on_put(self, put: PutFile) -> Done:
+        self._admit(put.epoch, put.root, [put.entry])
+        key = f"{put.root}/{put.entry.path}"
+        whole = await self._assemblers[put.root].take(key, put.offset, put.entry.size, put.body)
+        if whole is not None:
+            if whole.sha256 != put.entry.sha256:
+                whole.path.unlink()
+                raise BAD_PART(name=put.entry.path)
+            if before := self._ready.pop((put.root, put.entry), None):
+                before.path.unlink(missing_ok=True)
+            self._ready[put.root, put.entry] = whole
+        return Done()
+
+    async def _on_commit(self, commit: CommitFiles) -> Done:
+        self._admit(commit.epoch, commit.root, commit.entries)
+        lacking = [entry.path for entry in commit.entries if (commit.root, entry) not in self._ready]
+        if lacking:
+            raise BAD_PART(name=lacking[0])
+        await asyncio.to_thread(self._put_into_place, commit)
+        return Done()
+
+    def _admit(self, epoch: int, root: str, entries: Sequence[FileEntry]) -> None:
+        fence = self._fence()
+        if epoch != fence:
+            raise (STALE_EPOCH if epoch < fence else EPOCH_AHEAD)(epoch=epoch, fence=fence)
+        if root not in self._roots or not all(_stays_inside(entry.path) for entry in entries):
+            raise BAD_PART(name=root)
+
+    def _missing(self, root: str, entries: Sequence[FileEntry]) -> tuple[str, ...]:
+        if root not in self._roots or not all(_stays_inside(entry.path) for entry in entries):
+            raise BAD_PART(name=root)
+        return tuple(entry.path for entry in entries if not _is_same(self._roots[root] / entry.path, entry))
+
+    def _put_into_place(self, commit: CommitFiles) -> None:
+        folder, touched = self._roots[commit.root], set()
+        try:
+            for entry in commit.entries:
+                target = folder / entry.path
+                durable.make_folder(target.parent)
+                self._ready.pop((commit.root, entry)).path.rename(target)
+                touched.add(target.parent)
+            for each in touched:
+                durable.sync_folder(each)
+        except OSError as error:
+            raise durable.as_failure(error) from error
+
+
+def _stays_inside(path: str) -> bool:
+    parts = PurePosixPath(path).parts
+    return bool(parts) and not path.startswith("/") and not any(part.startswith(".") for part in parts)
+
+
+def _is_same(path: Path, entry: FileEntry) -> bool:
+    try:
+        if path.stat().st_size != entry.size:
+            return False
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == entry.sha256
+    except FileNotFoundError:
+        return False
