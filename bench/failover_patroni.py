@@ -116,6 +116,7 @@ async def measure(cluster: PatroniCluster, faults: Sequence[str], rounds: int, s
             report.row(f"outage {name}: {fault}", percentile(outages, share), "s")
     report.row("acknowledged", acknowledged, "writes")
     report.row("lost", lost, "writes")
+    report.row("nodes made anew by hand", cluster.helped, "nodes")
     report.row("overlapping acknowledgements", overlap, "writes")
     return report
 

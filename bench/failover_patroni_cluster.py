@@ -18,7 +18,7 @@ SETTINGS = {"default": (30, 10, 10), "tight": (20, 1, 3)}
 """(ttl, loop_wait, retry_timeout) in seconds: Patroni's own defaults, and the tightest that it allows."""
 FAULTS = ("crash", "postgres", "stop", "planned")
 """The whole primary by kill -9; PostgreSQL alone; everything stopped (SIGSTOP) and continued; a planned switchover."""
-SETTLE_LIMIT_S = 180.0
+SETTLE_LIMIT_S = 90.0
 
 
 class _Node:
@@ -74,6 +74,8 @@ class PatroniCluster:
     def __init__(self, folder: Path, settings: str) -> None:
         self.folder = folder
         self.ttl, self.loop_wait, self.retry = SETTINGS[settings]
+        self.helped = 0
+        """How often a node had to be made anew by hand."""
         self.nodes = [_Node(folder, "a"), _Node(folder, "b")]
         self.port = free_port()
         self._members = self._make_members()
@@ -115,7 +117,14 @@ class PatroniCluster:
                 and self._leader() is not None
             )
 
-        wait_for("a synchronous pair", paired, SETTLE_LIMIT_S)
+        try:
+            wait_for("a synchronous pair", paired, SETTLE_LIMIT_S)
+        except SystemExit:
+            straggler = next(node for node in self.nodes if not node.leads)
+            say(f"{straggler.name} does not come back by itself: making it anew")
+            self.helped += 1
+            run([program("patronictl"), "-c", str(straggler.config), "reinit", "bench", straggler.name, "--force"])
+            wait_for("a synchronous pair", paired, SETTLE_LIMIT_S)
 
     def _leader(self) -> _Node | None:
         return next((node for node in self.nodes if node.leads), None)
