@@ -25,6 +25,7 @@ from admin_ui.shapes import (
     UserList,
     UserRow,
 )
+from admin_ui.shapes_cluster import PairPicture
 
 T = TypeVar("T")
 RENEW_BEFORE_S: Final = 60.0
@@ -75,6 +76,14 @@ class AdminClient:
             if error.status != UNAUTHENTICATED:
                 raise
             await self._renew(token)
+
+    async def pair(self) -> PairPicture:
+        """The pair as the answering node sees it, and what can be done now."""
+        return await self._call("GET", "/api/admin/cluster", PairPicture)
+
+    async def act_on_pair(self, action: str, typed: str) -> None:
+        """Begin ``action``; ``typed`` is what the person typed to confirm it."""
+        await self._call("POST", f"/api/admin/cluster/{quote(action, safe='')}", object, {"typed": typed})
 
     async def jobs(self, state: str) -> JobList:
         """Jobs of one state, newest first."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Literal
 
+from admin_ui.words_cluster import CLUSTER_WORDS
+
 Language = Literal["pt", "en"]
 Words = Callable[..., str]
 
@@ -278,6 +280,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "error.unknown": ("O núcleo recusou ({code}).", "Core refused ({code})."),
     "page.missing": ("Esta página não existe.", "This page does not exist."),
     "page.home": ("Ir para o início", "Go to the start"),
+    **CLUSTER_WORDS,
 }
 
 

@@ -13,6 +13,7 @@ import httpx
 import msgspec
 
 from appliance.api import admin, identity
+from appliance.api.admin_cluster import ClusterDesk
 from appliance.api.admin_node import NodeProbe, requests_answered
 from appliance.api.admin_sources import AdminSources
 from appliance.api.application import build_application
@@ -82,8 +83,10 @@ class AdminApi:
 
 
 @asynccontextmanager
-async def admin_api(folder: Path, *, port: int = 0, access_token_s: float = 900.0) -> AsyncIterator[AdminApi]:
-    """Serve on ``folder``; a second time on the same folder it is the same node, started again."""
+async def admin_api(
+    folder: Path, *, port: int = 0, access_token_s: float = 900.0, desk: ClusterDesk | None = None
+) -> AsyncIterator[AdminApi]:
+    """Serve on ``folder``; a second time on the same folder it is the same node, started again; with a ``desk`` one of a pair."""
     config = Config(
         node=Node(name="mac-a", hospital="Hospital São Lucas"),
         api=Api(port=port, drain_s=3.0),
@@ -114,6 +117,7 @@ async def admin_api(folder: Path, *, port: int = 0, access_token_s: float = 900.
         plugins=lambda: parts[1],
         models=lambda: parts[2],
         wake_jobs=lambda: woken.append(True),
+        cluster=desk,
     )
     signer = HeadSigner.open(paths, vault)
     routes = [

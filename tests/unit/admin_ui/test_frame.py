@@ -45,9 +45,9 @@ def later(seconds: float, requests: float) -> shapes.Snapshot:
 @pytest.mark.parametrize(
     ("role", "paths"),
     [
-        ("admin", ["/", "/engines", "/plugins", "/jobs", "/people"]),
-        ("it", ["/", "/engines", "/plugins", "/jobs", "/people"]),
-        ("auditor", ["/", "/engines", "/audit"]),
+        ("admin", ["/", "/cluster", "/engines", "/plugins", "/jobs", "/people"]),
+        ("it", ["/", "/cluster", "/engines", "/plugins", "/jobs", "/people"]),
+        ("auditor", ["/", "/cluster", "/engines", "/audit"]),
         ("physician", []),
         ("nurse", []),
     ],

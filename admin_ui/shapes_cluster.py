@@ -1,0 +1,64 @@
+"""What core says about the pair, as the dashboard reads it. Unknown figures are None, never a guess."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class PositionRow(msgspec.Struct, frozen=True):
+    """How far a node's durable copy reaches."""
+
+    epoch: int
+    txid: int
+
+
+class EventRow(msgspec.Struct, frozen=True):
+    """One line of the timeline; ``at`` is a FHIR instant."""
+
+    at: str
+    node: str
+    kind: str
+    sentence_pt: str
+    sentence_en: str
+    epoch: int
+
+
+class ClusterPicture(msgspec.Struct, frozen=True, kw_only=True):
+    """The pair from the side of the node that answered. ``voters`` is (healthy, all)."""
+
+    node: str
+    peer: str
+    role: str
+    mode: str
+    epoch: int
+    leader: str | None = None
+    leader_since: str | None = None
+    own: PositionRow
+    peer_held: PositionRow | None = None
+    lag_txids: int | None = None
+    lag_s: float | None = None
+    in_sync: str | None = None
+    unreplicated_rows: int = 0
+    voters: tuple[int, int] = (0, 0)
+    vip: bool | None = None
+    last_drill: str | None = None
+    prompt: str | None = None
+    events: tuple[EventRow, ...] = ()
+
+
+class ActionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What an action would do. ``refused``: why it can't be done now; ``phrase``: what must be typed where data is at stake."""
+
+    action: str
+    sentence_pt: str
+    sentence_en: str
+    refused: str = ""
+    phrase: str = ""
+
+
+class PairPicture(msgspec.Struct, frozen=True, kw_only=True):
+    """The pair; ``status`` is None on a node alone."""
+
+    paired: bool
+    status: ClusterPicture | None = None
+    actions: tuple[ActionRow, ...] = ()
