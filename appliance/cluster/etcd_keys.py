@@ -106,7 +106,10 @@ class EtcdKeys:
         done, _ = await self.client.txn(
             [equals(self._key("sync"), create_revision=0)], [put(self._key("sync"), _bytes(first))]
         )
-        return done or (await self.view()).sync == first
+        if done:
+            return True
+        there = (await self.view()).sync
+        return there is not None and msgspec.structs.replace(there, revision=0) == first
 
     async def take_lead(self, seen: ClusterView, node: str, lease: int, since: str) -> int | None:
         """Take the free leader key and begin the next epoch, if nothing changed since ``seen``; the epoch, or None."""
