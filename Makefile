@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SYSTEM := $(shell uname -s | sed 's/Darwin/macos/;s/Linux/linux/')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test check bench bench-store bench-api bench-engine chaos-consult chaos-engines mac-acceptance lock sample clean
+.PHONY: help setup setup-dev setup-train run test check bench bench-store bench-api bench-engine bench-demo-models eval-notes train-demo train-smoke samples chaos-consult chaos-engines mac-acceptance lock sample clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,7 +21,7 @@ $(VENV)/.dev-ready: requirements/packages-test.txt $(VENV)/.run-ready
 	@bash tools/setup.sh dev $(PYTHON)
 	@touch $@
 
-run: setup ## start a node and play the sample consult through it; stays up until Ctrl-C (PORT=, HOME_DIR=)
+run: setup ## start a node and play both sample consults through it; stays up until Ctrl-C (PORT=, HOME_DIR=)
 	@$(BIN)/prontuario demo --home $(or $(HOME_DIR),.run/node) --port-base $(or $(PORT),8443)
 
 test: setup-dev ## run every test
@@ -34,6 +34,30 @@ check: setup-dev ## formatting, lint, types, import rules, sizes
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python tools/sizes.py
 
+setup-train: $(VENV)/.train-ready ## what training the demonstration models needs: PyTorch (gigabytes on Linux, its wheels bring CUDA)
+$(VENV)/.train-ready: requirements/packages-train.txt $(VENV)/.dev-ready
+	@echo "== installing PyTorch into $(VENV): a download of some gigabytes on Linux"
+	@$(BIN)/python -m pip install --quiet -r requirements/packages-train.txt
+	@touch $@
+
+train-demo: setup-train ## train both demonstration models anew and export them (WORK=.run/train, PRESET=full or ten-minutes)
+	@$(TOOL) speech-pool --work $(TRAINING) --preset $(PRESET_) && $(TOOL) train-speech --work $(TRAINING) --preset $(PRESET_)
+	@$(TOOL) train-notes --work $(TRAINING) --preset $(PRESET_)
+	@$(TOOL) export-speech --work $(TRAINING) --preset $(PRESET_) && $(TOOL) export-notes --work $(TRAINING) --preset $(PRESET_)
+TOOL     = $(BIN)/python -m tools.demo_models
+TRAINING = $(or $(WORK),.run/train)
+PRESET_  = $(or $(PRESET),full)
+
+train-smoke: setup-train ## train both for under a minute each and compare with the recorded loss curves
+	@$(BIN)/python -m pytest -q -rs tests/tools/demo_models/test_training_smoke.py
+
+samples: setup-dev ## make the two sample consults again from their seeds
+	@$(TOOL) samples
+
+eval-notes: setup-dev ## score a folder of gold transcript/note pairs through a chat model (DIR=, HOME_DIR= of the node to take it from)
+	@[ -n "$(DIR)" ] || { echo "say make eval-notes DIR=folder (make one: $(TOOL) gold --out folder)"; exit 2; }
+	@$(TOOL) eval-notes "$(DIR)" $(if $(HOME_DIR),--home "$(HOME_DIR)")
+
 bench: bench-store bench-engine bench-api ## run the three benches
 
 bench-store: setup-dev ## acknowledged writes a second, against autocommit
@@ -42,6 +66,8 @@ bench-api: setup-dev ## CPU per request, against FastAPI + uvicorn
 	@$(BIN)/python bench/bench_api.py
 bench-engine: setup-dev ## the engine channel, and chat through the whole API against BatchGenerator
 	@$(BIN)/python bench/bench_engine.py
+bench-demo-models: setup-dev ## what the demonstration models hear and write right, against the sequential reference (SENTENCES=300 CONSULTS=200)
+	@$(BIN)/python bench/bench_demo_models.py --sentences $(or $(SENTENCES),300) --consults $(or $(CONSULTS),200)
 chaos-consult: setup-dev ## kill -9 core at random moments of a consult (ROUNDS=20, SEED=)
 	@$(BIN)/python bench/chaos_consult.py --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED))
 

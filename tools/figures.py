@@ -17,6 +17,7 @@ COMMANDS = {
     "store": "make bench-store",
     "api": "make bench-api",
     "engine": "make bench-engine",
+    "demo-models": "make bench-demo-models",
     "chaos-consult": "make chaos-consult",
     "chaos-engines": "make chaos-engines",
 }
