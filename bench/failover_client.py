@@ -19,6 +19,7 @@ ATTEMPT_S = 2.0
 RETRY_S = 0.05
 MOST_UNDER_WAY = 100
 QUIET_S = 3.0
+GAP_S = 0.5
 OUTAGE_LIMIT_S = 120.0
 
 
@@ -64,6 +65,13 @@ class Books:
                 newest = one.term
                 marks.append((one.ended, newest))
         return sum(any(one.began > since and one.term < term for since, term in marks) for one in self.acknowledged)
+
+    def steady(self, seconds: float, after: float) -> bool:
+        """Whether acknowledgements came for the last ``seconds``, all after ``after``, with no gap above ``GAP_S``."""
+        now, gap_s = time.monotonic(), min(GAP_S, seconds / 2)
+        since = now - seconds
+        ends = sorted(one.ended for one in self.acknowledged[-2000:] if one.ended > since)
+        return since >= after and all(b - a <= gap_s for a, b in itertools.pairwise([since, *ends, now]))
 
     def lost(self, kept: set[str]) -> list[str]:
         """Acknowledged, but not there."""
@@ -129,23 +137,23 @@ class Client:
                 self._told()
                 return
 
-    async def steady(
-        self, seconds: float = QUIET_S, *, after: float = 0.0, gap_s: float = 0.5, limit_s: float = OUTAGE_LIMIT_S
-    ) -> None:
-        """Wait until acknowledgements have come for ``seconds``, all of them after ``after``, with no gap above ``gap_s``.
+    async def steady(self, seconds: float = QUIET_S, *, after: float = 0.0, limit_s: float = OUTAGE_LIMIT_S) -> None:
+        """See ``until_steady``."""
+        await until_steady(self.books, seconds, after=after, limit_s=limit_s)
 
-        Raises:
-            TimeoutError: the service does not serve within ``limit_s``.
-        """
-        deadline, gap_s = time.monotonic() + limit_s, min(gap_s, seconds / 2)
-        while time.monotonic() < deadline:
-            since = time.monotonic() - seconds
-            ends = [since, *sorted(one.ended for one in self.books.acknowledged[-1000:] if one.ended > since)]
-            gaps = [after - before for before, after in zip(ends, [*ends[1:], time.monotonic()], strict=True)]
-            if since >= after and max(gaps) <= gap_s:
-                return
-            await asyncio.sleep(0.1)
-        raise TimeoutError(f"no steady service within {limit_s:.0f} s")
+
+async def until_steady(books: Books, seconds: float, *, after: float = 0.0, limit_s: float = OUTAGE_LIMIT_S) -> None:
+    """Wait until acknowledgements have come for ``seconds``, all of them after ``after``, without a gap.
+
+    Raises:
+        TimeoutError: the service does not serve within ``limit_s``.
+    """
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        if books.steady(seconds, after):
+            return
+        await asyncio.sleep(0.1)
+    raise TimeoutError(f"no steady service within {limit_s:.0f} s")
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -1,0 +1,120 @@
+"""What can befall a pair, and what heals it: one function for each fault, used by bench-failover and chaos-pair alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from bench.pair_lab import NODES, PairLab
+
+Heal = Callable[[], None]
+
+
+def _other(node: str) -> str:
+    return NODES[1 - NODES.index(node)]
+
+
+def _nothing() -> None:
+    """Heals by itself."""
+
+
+def crash(lab: PairLab, node: str) -> Heal:
+    """The whole machine, by its plug."""
+    lab.power_off(node)
+
+    def plug_in() -> None:
+        wait_until_ready = lab.power_on(node)
+        wait_until_ready()
+
+    return plug_in
+
+
+def stop(lab: PairLab, node: str) -> Heal:
+    """Everything stands still (SIGSTOP) and later goes on with its old beliefs."""
+    lab.freeze(node)
+    return lambda: lab.thaw(node)
+
+
+def lan(lab: PairLab, node: str) -> Heal:
+    """Its network cable; the direct cable between the two stays."""
+    lab.net.isolate(node)
+    return lab.net.heal
+
+
+def direct(lab: PairLab, _node: str) -> Heal:
+    """The cable between the two."""
+    lab.net.cut("a", "b", "direct")
+    return lambda: lab.net.heal("a", "b", "direct")
+
+
+def between(lab: PairLab, _node: str) -> Heal:
+    """The two no longer see each other at all, but clients and the voter see both."""
+    lab.net.cut("a", "b")
+    lab.net.cut("a", "b", "direct")
+    return lab.net.heal
+
+
+def deaf(lab: PairLab, node: str) -> Heal:
+    """It still speaks on the LAN but hears nobody: an asymmetric cut."""
+    for other in ("voter", _other(node)):
+        lab.net.cut(other, node, both=False)
+    return lab.net.heal
+
+
+def split(lab: PairLab, node: str) -> Heal:
+    """Cut off from everyone on both cables, and alive."""
+    lab.net.isolate(node, direct=True)
+    return lab.net.heal
+
+
+def planned(lab: PairLab, node: str) -> Heal:
+    """An operator hands over."""
+    lab.hand_over(node)
+    return _nothing
+
+
+def core(lab: PairLab, node: str) -> Heal:
+    """Core alone, by kill -9."""
+    lab.kill_core(node)
+    return _nothing
+
+
+def standby_crash(lab: PairLab, node: str) -> Heal:
+    """The other machine, by its plug."""
+    return crash(lab, _other(node))
+
+
+def standby_stop(lab: PairLab, node: str) -> Heal:
+    """The other one stands still."""
+    return stop(lab, _other(node))
+
+
+def voter(lab: PairLab, _node: str) -> Heal:
+    """The third voter's network."""
+    lab.net.isolate("voter")
+
+    def plug_in() -> None:
+        for other in ("a", "b", "client"):  # and nothing else: another fault may lie beneath this one
+            lab.net.heal("voter", other)
+
+    return plug_in
+
+
+MEASURED: Final = {
+    "crash": crash,
+    "SIGSTOP": stop,
+    "LAN cut": lan,
+    "direct-link cut": direct,
+    "planned handover": planned,
+}
+"""Those of bench-failover; all of them befall the primary."""
+MIXED: Final = MEASURED | {
+    "links between the two": between,
+    "deaf primary": deaf,
+    "split off": split,
+    "core killed": core,
+    "standby crash": standby_crash,
+    "standby SIGSTOP": standby_stop,
+    "voter cut": voter,
+}
+"""Those of chaos-pair."""
