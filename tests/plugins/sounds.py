@@ -1,4 +1,7 @@
-"""Sounds for the speech tests: the sample consult's speech, and everything that is not speech. All 16 kHz, float32 in [-1, 1]."""
+"""Sounds for the speech tests: a spoken consult, and everything that is not speech. All 16 kHz, float32 in [-1, 1].
+
+The recording is a fixture of its own, beside the product's samples, so that tests may know where its sentences lie.
+"""
 
 from __future__ import annotations
 
@@ -14,28 +17,28 @@ import soundfile
 from numpy.typing import NDArray
 
 RATE = 16_000
-SAMPLE = Path(__file__).resolve().parents[2] / "appliance" / "daemon" / "sample"
+SAMPLE = Path(__file__).resolve().parent / "recording"
 Sound = NDArray[np.float32]
 ESPEAK = shutil.which("espeak-ng")
 
 
 @cache
 def consult_text() -> tuple[str, ...]:
-    """The sentences of the sample consult as they should be written."""
+    """The sentences of the recorded consult as they should be written."""
     lines = (SAMPLE / "consult.txt").read_text(encoding="utf-8").splitlines()
     return tuple(line.split("|")[0].strip() for line in lines)
 
 
 @cache
 def consult() -> Sound:
-    """The spoken sample consult."""
+    """The recorded consult."""
     samples, rate = soundfile.read(SAMPLE / "consult.flac", dtype="float32")
     assert rate == RATE
     return np.asarray(samples, np.float32)
 
 
 def seconds(start: float, end: float) -> Sound:
-    """A stretch of the sample consult."""
+    """A stretch of the recorded consult."""
     return consult()[int(start * RATE) : int(end * RATE)]
 
 

@@ -105,10 +105,13 @@ async def _come_through(
     for gold, said, note in zip(golds, heard.texts(), drafted.notes, strict=True):
         rate = word_error_rate(gold.text, said)
         comparison = compare_facts(gold.note.facts, note.facts)
+        expected = {said.text: said.segments for part in gold.note.sections for said in part.sentences}
         marked = [sentence.text for sentence in note.sentences() if not sentence.resolved]
+        other = [sentence.text for sentence in note.sentences() if expected.get(sentence.text) != sentence.segments]
         problems = [f"WER {rate:.1%}"] if rate > _WORST_WER else []
         problems += [] if comparison.equal else [f"missing {comparison.missing}, extra {comparison.extra}"]
-        verdicts.append("; ".join(problems + [f"marked {text}" for text in marked]))
+        problems += [f"marked {text}" for text in marked] + [f"not the gold sentence: {text}" for text in other]
+        verdicts.append("; ".join(problems))
     return verdicts
 
 
