@@ -66,6 +66,8 @@ class Keeper:
             self.drop()
         elif not self._tenancy.entries:
             sweep(self._allowed.entries, self._backend)
+        else:
+            self._prolong()
 
     def drop(self) -> bool:
         """Nobody holds the address any more. Returns whether it is really gone; the guard goes on trying if not."""
@@ -89,13 +91,19 @@ class Keeper:
         self._tenancy.renew(request.epoch, request.deadline_s, steady_s())
         self._shared.deadline_s = self._tenancy.deadline_s
         entries = self._tenancy.entries
-        missing = not all(is_up(entry.address) for entry in entries)
-        prolong = self._backend.prolong_every_s
-        if missing or (prolong is not None and steady_s() - self._put_up_at >= prolong):
+        if not all(is_up(entry.address) for entry in entries):
             self._put_up(entries)
-        if missing:
             log.warning("the address had gone and was put up again", epoch=request.epoch)
             self._announcer.start(entries)
+
+    def _prolong(self) -> None:
+        every_s = self._backend.prolong_every_s
+        if every_s is None or steady_s() - self._put_up_at < every_s:
+            return
+        try:
+            self._put_up(self._tenancy.entries)
+        except ProntuarioError as error:
+            log.warning("the held address could not be prolonged and was dropped", code=error.kind.code)
 
     def _put_up(self, entries: Sequence[Entry]) -> None:
         try:

@@ -16,7 +16,7 @@ from tests.cluster.netlab import INTERFACE, VIP, VIP6, NetLab
 from tests.cluster.vip.running_vipd import StartVipd, eventually
 
 HERE = Path(__file__).resolve().parent
-IFCONFIG = HERE.parents[1] / "fakes" / "ifconfig.py"
+IFCONFIG = HERE.parents[1] / "fakes" / "ifconfig.sh"
 BACKENDS = [
     "ip",
     "ifconfig",
@@ -123,7 +123,7 @@ def test_vipd_with_ifconfig_moves_the_address_and_drops_it_at_the_deadline(lab: 
 
 def test_the_stand_in_refuses_what_darwin_would_not_understand(lab: NetLab) -> None:
     def ifconfig(*words: str) -> subprocess.CompletedProcess[str]:
-        return lab.run("a", sys.executable, str(IFCONFIG), INTERFACE["lan"], *words, check=False)
+        return lab.run("a", str(IFCONFIG), INTERFACE["lan"], *words, check=False)
 
     assert "usage" in ifconfig("inet", VIP, "up").stderr
     assert "Can't assign requested address" in ifconfig("inet", VIP, "-alias").stderr

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from appliance.cluster.lease_clock import steady_s
+from appliance.daemon.vipd.backends.ip import KERNEL_LIFE_S
 from tests.cluster.netlab import INTERFACE, LAN, LAN6, VIP, VIP6, NetLab
 from tests.cluster.vip.running_vipd import PATIENCE_S, RunningVipd, StartVipd, eventually
 
@@ -56,6 +57,15 @@ def test_nobody_renews_and_the_address_goes(lab: NetLab, start_vipd: StartVipd) 
     state = vipd.ask("status")
     assert state["held"] == []
     assert state["epoch"] == 1
+
+
+def test_a_long_grant_outlives_the_kernels_own_limit_without_renewal(lab: NetLab, start_vipd: StartVipd) -> None:
+    vipd = start_vipd()
+    deadline = vipd.acquire(for_s=50.0)["deadline_s"]
+    end = steady_s() + KERNEL_LIFE_S + 3
+    while steady_s() < end:
+        assert lab.has("a", VIP) or steady_s() > deadline
+    assert vipd.ask("status")["up"] == [VIP]
 
 
 def test_renewal_keeps_the_address_beyond_the_kernels_own_limit(lab: NetLab, start_vipd: StartVipd) -> None:
@@ -225,7 +235,7 @@ def test_server_and_guard_are_root_with_two_capabilities_and_no_way_to_more(star
 
 def test_a_second_vipd_on_the_same_socket_is_refused_and_hurts_nothing(lab: NetLab, start_vipd: StartVipd) -> None:
     vipd = start_vipd()
-    vipd.acquire()
+    vipd.acquire(for_s=59)
     with pytest.raises(AssertionError, match="vip_already_running"):
         start_vipd()
     assert vipd.ask("status")["up"] == [VIP]
