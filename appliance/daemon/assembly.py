@@ -139,15 +139,22 @@ async def open_alone(paths: Paths, config: Config, metrics: Metrics) -> OpenReco
         ProntuarioError: see ``Database.open`` and ``Litestream.start``.
     """
     if not config.store.litestream:
-        return OpenRecord(await Database.open(paths.database, config.store, metrics=metrics))
+        database = await Database.open(paths.database, config.store, metrics=metrics)
+        return OpenRecord(database, None, database.close)
     litestream = Litestream(
         paths.database, paths.spool, paths.run, log_file=paths.logs / "litestream.log", metrics=metrics
     )
     database = await Database.open(paths.database, config.store, barrier=litestream.barrier, metrics=metrics)
+
+    async def close() -> None:
+        try:
+            await database.close()
+        finally:
+            await litestream.stop()
+
     try:
         await litestream.start()
     except BaseException:
-        await database.close()
-        await litestream.stop()
+        await close()
         raise
-    return OpenRecord(database, litestream)
+    return OpenRecord(database, litestream, close)

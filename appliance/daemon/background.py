@@ -25,13 +25,15 @@ class SignedHeads:
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="signed heads")
 
-    async def stop(self) -> None:
-        """Sign a last head."""
-        if self._task is not None:
-            self._task.cancel()
+    async def stop(self, *, last: bool = True) -> None:
+        """Sign a last head, unless the record goes on elsewhere; safe to call twice."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            await self._keep()
+                await task
+            if last:
+                await self._keep()
 
     async def _run(self) -> None:
         while True:

@@ -17,12 +17,13 @@ from appliance.api.server import serve
 from appliance.api.tls import CertificateFiles
 from appliance.config import Config, ConfigError, Paths
 from appliance.daemon.assembly import Core, assemble
-from appliance.daemon.control import ControlSocket
+from appliance.daemon.control import ControlSocket, Verb
 from appliance.daemon.dashboard import prepare_dashboard_device
 from appliance.daemon.enrolment import OperatorDesk
 from appliance.daemon.exits import CommandFailedError
 from appliance.daemon.lifeline import announce, stop_event
 from appliance.daemon.lock import HomeLock
+from appliance.daemon.pair.node import open_pair
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.security.steady_time import SteadyTime
 from appliance.telemetry.logs import configure, get_logger
@@ -60,25 +61,62 @@ def run_core(home: Path, config: Config, *, ready_fd: int | None, leash_fd: int 
 async def _serve(paths: Paths, config: Config, ready_fd: int | None, leash_fd: int | None) -> None:
     stop = stop_event(leash_fd)
     async with AsyncExitStack() as stack:
-        core = await assemble(stack, paths, config)
-        await core.start_alone(stack)
-        await prepare_dashboard_device(core.identity, core.store, paths, core.clock.now())
-        url = f"https://{_shown_host(config.api.host)}:{config.api.port}"
-        desk = OperatorDesk(core.store, core.vault, core.authority, SteadyTime(core.clock), url)
-        control = ControlSocket(paths.socket("control"), {"enrol": desk.enrol, "models": lambda _: _models(core)})
-        await control.start()
-        stack.push_async_callback(control.stop)
-
-        def on_ready(port: int) -> None:
-            log.info("core serves", port=port, mode=core.store.mode, phase=config.node.phase)
-            announce(ready_fd, {"api": url, "pid": _pid(paths)})
-
-        files = CertificateFiles(
-            core.authority.server_certificate, core.authority.server_key, core.authority.client_authorities
-        )
-        await serve(core.application, config.api, files, stop, on_ready)
+        if config.cluster.mode == "paired":
+            await _serve_paired(stack, paths, config, ready_fd, stop)
+        else:
+            core = await assemble(stack, paths, config)
+            await core.start_alone(stack)
+            await prepare_dashboard_device(core.identity, core.store, paths, core.clock.now())
+            await _open_control(stack, core, {})
+            await _serve_api(core, ready_fd, stop)
         log.info("core drains")
     log.info("core ended")
+
+
+async def _serve_paired(
+    stack: AsyncExitStack, paths: Paths, config: Config, ready_fd: int | None, stop: asyncio.Event
+) -> None:
+    """The API answers from the first moment, whatever the role; it goes last, once the record was handed over."""
+    node = await open_pair(stack, paths, config)
+    await node.core.start_plugins(stack)
+    await _open_control(stack, node.core, node.desk.verbs())
+    drained = asyncio.Event()
+    serving = asyncio.create_task(_serve_api(node.core, ready_fd, drained), name="api")
+    leading = asyncio.create_task(node.run(), name="roles")
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        await asyncio.wait({serving, leading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        await node.stop()
+        await leading
+    finally:
+        stopping.cancel()
+        drained.set()
+        await asyncio.wait({leading, serving})
+    serving.result()
+
+
+async def _open_control(stack: AsyncExitStack, core: Core, verbs: Mapping[str, Verb]) -> None:
+    desk = OperatorDesk(core.store, core.vault, core.authority, SteadyTime(core.clock), _url(core.config))
+    every = {"enrol": desk.enrol, "models": lambda _: _models(core), **verbs}
+    control = ControlSocket(core.paths.socket("control"), every)
+    await control.start()
+    stack.push_async_callback(control.stop)
+
+
+async def _serve_api(core: Core, ready_fd: int | None, stop: asyncio.Event) -> None:
+    config = core.config
+
+    def on_ready(port: int) -> None:
+        log.info("core serves", port=port, mode=core.store.mode, phase=config.node.phase)
+        announce(ready_fd, {"api": _url(config), "pid": _pid(core.paths)})
+
+    authority = core.authority
+    files = CertificateFiles(authority.server_certificate, authority.server_key, authority.client_authorities)
+    await serve(core.application, config.api, files, stop, on_ready)
+
+
+def _url(config: Config) -> str:
+    return f"https://{_shown_host(config.api.host)}:{config.api.port}"
 
 
 async def _models(core: Core) -> Mapping[str, Any]:

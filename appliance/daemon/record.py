@@ -5,12 +5,14 @@ Everything above the store is made once and speaks to ``RecordSlot``; with the r
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from appliance.care.service import Consults
+from appliance.cluster.errors import READ_ONLY as CLUSTER_READ_ONLY
 from appliance.daemon.background import SignedHeads
 from appliance.plugin_api.errors import ProntuarioError, define
 from appliance.plugin_api.hooks import Health
@@ -47,6 +49,10 @@ class RecordSlot:
         """``primary`` tells at which address the record is served, as far as this node knows."""
         self._primary = primary
         self._database: Database | None = None
+        self._quiet = False
+        self._writing = 0
+        self._still = asyncio.Event()
+        self._still.set()
 
     @property
     def mode(self) -> str:
@@ -60,6 +66,16 @@ class RecordSlot:
     def put(self, database: Database | None) -> None:
         """From now on calls go to ``database``; None: they are refused."""
         self._database = database
+        self._quiet = False
+
+    async def fall_quiet(self) -> None:
+        """Take no more writes (``cluster.read_only``), and return once those under way are answered."""
+        self._quiet = True
+        await self._still.wait()
+
+    def speak_again(self) -> None:
+        """Take writes again."""
+        self._quiet = False
 
     def refusal(self) -> ProntuarioError | None:
         """``cluster.standby`` while no record is open here."""
@@ -68,8 +84,22 @@ class RecordSlot:
         return STANDBY(primary=self._primary() or NOBODY, retry_after=RETRY_AFTER_S)
 
     async def write(self, change: Callable[[Transaction], T]) -> T:
-        """See ``plugin_api.storage.Store.write``. Raises ``cluster.standby`` (503) besides."""
-        return await self._current().write(change)
+        """See ``plugin_api.storage.Store.write``.
+
+        Raises:
+            ProntuarioError: besides, ``cluster.standby``, ``cluster.read_only`` (503): nothing was written.
+        """
+        database = self._current()
+        if self._quiet or database.mode == READ_ONLY:
+            raise CLUSTER_READ_ONLY(retry_after=RETRY_AFTER_S)
+        self._writing += 1
+        self._still.clear()
+        try:
+            return await database.write(change)
+        finally:
+            self._writing -= 1
+            if not self._writing:
+                self._still.set()
 
     async def read(self, query: Callable[[Query], T]) -> T:
         """See ``plugin_api.storage.Store.read``. Raises ``cluster.standby`` (503) besides."""
@@ -86,7 +116,9 @@ class OpenRecord:
     """A database that may be written, and what replicates it (None in unit tests and tools)."""
 
     database: Database
-    litestream: Litestream | None = None
+    litestream: Litestream | None
+    close: Callable[[], Awaitable[None]]
+    """Answers who waits and closes the database and everything behind it."""
 
 
 class RecordSession:
@@ -125,7 +157,8 @@ class RecordSession:
         self._record = record
         self._identity.forget()
         try:
-            await record.database.write(self._vault.check)
+            if not await record.database.read(self._vault.recognises):
+                await record.database.write(self._vault.check)
         except BaseException:
             await self.close()
             raise
@@ -138,12 +171,15 @@ class RecordSession:
         await self._consults.start()
         self._heads.start()
 
-    async def rest(self) -> None:
-        """Let go of that work; jobs wait for whoever opens the record next. Safe to call twice."""
+    async def rest(self, *, for_good: bool = True) -> None:
+        """Let go of that work; jobs wait for whoever opens the record next. Safe to call twice.
+
+        ``for_good``: False when the record goes on elsewhere, whose business the next signed head is.
+        """
         if self._busy:
             self._busy = False
             await self._jobs.stop()
-            await self._heads.stop()
+            await self._heads.stop(last=for_good)
 
     async def close(self) -> None:
         """Refuse new calls, answer who waits, close everything. Safe to call twice."""
@@ -156,10 +192,8 @@ class RecordSession:
                 await self.rest()
         finally:
             try:
-                await record.database.close()
+                await record.close()
             finally:
-                if record.litestream is not None:
-                    await record.litestream.stop()
                 self._identity.forget()
 
     async def health(self) -> Health:

@@ -80,12 +80,17 @@ class Vault:
         Raises:
             ProntuarioError: ``vault.locked`` when it is another one: a new key must not be used beside the old one.
         """
-        row = tx.one("SELECT proof FROM security_vault")
-        if row is None:
+        if not self.recognises(tx):
             tx.execute("INSERT INTO security_vault (id, proof) VALUES (1, ?)", (self.seal(b"", _PROOF),))
-            return
+
+    def recognises(self, q: Query) -> bool:
+        """As ``check``, without writing: False when the database has not noted any master key yet."""
+        row = q.one("SELECT proof FROM security_vault")
+        if row is None:
+            return False
         proof = row["proof"]
         self.verify_proof(proof if isinstance(proof, bytes) else b"")
+        return True
 
     def verify_proof(self, proof: bytes) -> None:
         """As ``check``, with what the database keeps (``security_vault.proof``)."""

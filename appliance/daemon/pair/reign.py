@@ -43,10 +43,11 @@ class Reign:
         write_file(self._file, msgspec.json.encode(_Kept(epoch)))
         self._epoch = epoch
 
-    def adopt(self, database: Path) -> None:
-        """Make ``database`` (whole, closed, in this file system) the record's, in place of nothing."""
+    def adopt(self, database: Path, epoch: int) -> None:
+        """Make ``database`` (whole, closed, in this file system, as of ``epoch``) the record's, in place of nothing."""
         if self._paths.database.exists():
             raise FileExistsError(self._paths.database)
+        self.begin(epoch)
         durable.make_folder(self._paths.database.parent)
         for suffix in reversed(_SIDE_FILES):  # the database itself comes last: with it everything is there
             source = database.with_name(database.name + suffix)
@@ -85,7 +86,10 @@ class Reign:
         return self._paths.home / "data" / "set-aside" / f"{epoch:08d}"
 
     def _read(self) -> int | None:
+        there = self._paths.database.exists()
         try:
-            return msgspec.json.decode(self._file.read_bytes(), type=_Kept).epoch
+            epoch = msgspec.json.decode(self._file.read_bytes(), type=_Kept).epoch
         except FileNotFoundError:
-            return 0 if self._paths.database.exists() else None
+            return 0 if there else None
+        # Without a database the file is from a takeover that was cut short, or from a setting aside that was.
+        return epoch if there or self.aside_folder(epoch).exists() else None

@@ -64,10 +64,11 @@ async def test_a_warm_copy_becomes_the_record_but_never_over_another(paths: Path
     copy.parent.mkdir()
     await write_record(copy, "copied")
     reign = Reign(paths)
-    reign.adopt(copy)
+    reign.adopt(copy, 5)
+    assert Reign(paths).epoch == 5
     assert await words(paths.database) == ["copied"]
     assert not copy.exists()
     await write_record(copy, "again")
     with pytest.raises(FileExistsError):
-        reign.adopt(copy)
+        reign.adopt(copy, 6)
     assert await words(paths.database) == ["copied"]

@@ -1,0 +1,199 @@
+"""The operator's desk: what each action would do, in words, and doing it. The dashboard and the command line share it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from appliance.api.admin_cluster import ACTIONS, Action, Preview
+from appliance.cluster import operator
+from appliance.cluster.divergence import DivergenceQueue
+from appliance.cluster.errors import CONFIRMATION, NO_HANDOVER, NO_PROMOTION, NOT_INITIALISED
+from appliance.cluster.etcd_keys import Drill
+from appliance.cluster.model import ClusterStatus
+from appliance.cluster.roles import RoleLoop
+from appliance.daemon.enrolment import OPERATOR
+from appliance.daemon.record import RecordSlot
+from appliance.plugin_api.errors import INVALID, ProntuarioError
+from appliance.security import audit
+from appliance.security.audit import AuditEvent
+from appliance.telemetry.clock import Clock, instant
+from appliance.telemetry.logs import get_logger
+
+log = get_logger("cluster")
+Verb = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+_WORDS: Final[dict[str, tuple[str, str]]] = {
+    "handover": (
+        "{other} passa a atender; {leader} vira reserva. Quem está usando espera até um segundo. Nada se perde.",
+        "{other} takes over and {leader} becomes the standby. People wait a second at most. Nothing is lost.",
+    ),
+    "promote": (
+        "{node} passa a atender sem o outro nó. Só faça isto se {peer} estiver desligado.",
+        "{node} leads without the other node. Do this only if {peer} is switched off.",
+    ),
+    "mark-lost": (
+        "{peer} deixa de poder assumir sozinho até estar em dia de novo.",
+        "{peer} can no longer take over by itself until it is up to date again.",
+    ),
+}
+
+
+class PairDesk:
+    """Implements ``appliance.api.admin_cluster.ClusterDesk``; ``sit`` gives it the role loop once that exists."""
+
+    def __init__(self, slot: RecordSlot, clock: Clock) -> None:
+        self._slot = slot
+        self._clock = clock
+        self._loop: RoleLoop | None = None
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    def sit(self, loop: RoleLoop) -> None:
+        """The role loop runs from now on."""
+        self._loop = loop
+
+    @property
+    def _roles(self) -> RoleLoop:
+        if self._loop is None:
+            raise NOT_INITIALISED()
+        return self._loop
+
+    # -- looking --------------------------------------------------------------------------------------------------------
+    def status(self) -> ClusterStatus:
+        """How things stand, from memory."""
+        return operator.status(self._roles)
+
+    def previews(self) -> Sequence[Preview]:
+        """One for each action."""
+        return [self.preview(action) for action in ACTIONS]
+
+    def preview(self, action: Action) -> Preview:
+        """What ``action`` would do now."""
+        status = self.status()
+        leader = status.leader or "?"
+        words = {
+            "node": status.node,
+            "peer": status.peer,
+            "leader": leader,
+            "other": status.peer if leader == status.node else status.node,
+        }
+        pt, en = (sentence.format(**words) for sentence in _WORDS[action])
+        return Preview(
+            action=action,
+            sentence_pt=pt,
+            sentence_en=en,
+            refused=_refusal(action, status),
+            phrase=_phrase(action, status),
+        )
+
+    # -- doing ----------------------------------------------------------------------------------------------------------
+    def check(self, action: Action, typed: str) -> None:
+        """See ``ClusterDesk.check``."""
+        preview = self.preview(action)
+        if preview.refused:
+            raise (NO_HANDOVER if action == "handover" else NO_PROMOTION)(reason=preview.refused)
+        if preview.phrase and typed != preview.phrase:
+            raise CONFIRMATION(field="typed", reason=preview.sentence_en, phrase=preview.phrase)
+
+    def begin(self, action: Action, by: str, typed: str) -> None:
+        """See ``ClusterDesk.begin``."""
+        task = asyncio.create_task(self._carry_out(action, by, typed), name=f"cluster {action}")
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _carry_out(self, action: Action, by: str, typed: str) -> None:
+        try:
+            await self.act(action, by, typed)
+        except ProntuarioError as error:
+            log.warning("an operator's order could not be carried out", step=action, code=error.kind.code)
+
+    async def act(self, action: Action, by: str, typed: str) -> None:
+        """Give the order; it is in etcd when this returns.
+
+        Raises:
+            ProntuarioError: see ``appliance.cluster.operator``.
+        """
+        roles = self._roles
+        if action == "handover":
+            await operator.handover(roles, by)
+        elif action == "promote":
+            await operator.promote(roles, by, typed)
+        else:
+            await operator.mark_lost(roles, roles.settings.peer, by, typed)
+
+    # -- the operator's socket ------------------------------------------------------------------------------------------
+    def verbs(self) -> dict[str, Verb]:
+        """For ``ControlSocket``."""
+        return {
+            "cluster.status": self._on_status,
+            "cluster.preview": self._on_preview,
+            "cluster.act": self._on_act,
+            "cluster.drilled": self._on_drilled,
+            "cluster.divergences": self._on_divergences,
+            "cluster.resolve": self._on_resolve,
+        }
+
+    async def _on_status(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"status": msgspec.to_builtins(self.status())}
+
+    async def _on_preview(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"preview": msgspec.to_builtins(self.preview(_action(request)))}
+
+    async def _on_act(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        action, typed = _action(request), str(request.get("typed", ""))
+        self.check(action, typed)
+        await self._record(action)
+        await self.act(action, OPERATOR, typed)
+        return {"begun": action}
+
+    async def _on_drilled(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        drill = Drill(instant(self._clock.now()), float(request["outage_s"]), bool(request["ok"]))
+        await self._roles.keys.record_drill(drill)
+        return {"drill": msgspec.to_builtins(drill)}
+
+    async def _on_divergences(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
+        queue = DivergenceQueue(self._slot)
+        rows = await queue.pending()
+        return {"count": await queue.count(), "rows": msgspec.to_builtins(rows)}
+
+    async def _on_resolve(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        resolution = str(request["resolution"])
+        await DivergenceQueue(self._slot).resolve(
+            str(request["id"]), by=OPERATOR, resolution=resolution, now=self._clock.now()
+        )
+        await self._record("resolve divergence")
+        return {"resolved": str(request["id"])}
+
+    async def _record(self, action: str) -> None:
+        """In the audit log, where there is a record to write it to; the timeline in etcd and on disk has it anyway."""
+        event = AuditEvent(
+            at=instant(self._clock.now()), action=f"cluster {action}", user_id=OPERATOR, resource="cluster", status=202
+        )
+        if self._slot.is_open:
+            await self._slot.write(lambda tx: audit.append(tx, event))
+
+
+def _action(request: Mapping[str, Any]) -> Action:
+    for action in ACTIONS:
+        if action == request.get("action"):
+            return action
+    raise INVALID(field="action", name="action", reason=" | ".join(ACTIONS))
+
+
+def _refusal(action: Action, status: ClusterStatus) -> str:
+    if action == "handover":
+        if status.leader is None:
+            return "nobody leads"
+        return "" if status.in_sync is not None or status.leader != status.node else f"{status.peer} is not in sync"
+    if action == "promote":
+        return f"{status.leader} leads" if status.leader is not None else ""
+    return f"{status.peer} leads" if status.leader == status.peer else ""
+
+
+def _phrase(action: Action, status: ClusterStatus) -> str:
+    """What must be typed, as ``appliance.cluster.operator`` asks for it."""
+    if action == "promote":
+        return status.node
+    return status.peer if action == "mark-lost" else ""

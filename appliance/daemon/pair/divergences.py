@@ -1,0 +1,105 @@
+"""What a returning old primary had written that the record lacks: compared here, kept for people on the new primary."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from appliance.cluster.divergence import DivergenceQueue, DivergentRow, compare_tail, from_report, to_reports
+from appliance.cluster.follow import restore_copy
+from appliance.cluster.model import Position
+from appliance.config import Paths
+from appliance.daemon.pair.neighbour import Neighbour
+from appliance.plugin_api.errors import ProntuarioError
+from appliance.plugin_api.storage import Store
+from appliance.telemetry.clock import Clock
+from appliance.telemetry.logs import get_logger
+
+log = get_logger("pair")
+SERVICE: Final = "divergences"
+ADD: Final = "add"
+_RETRY_S: Final = 5.0
+_POLL_S: Final = 0.5
+_FIRST_IMAGE: Final = 1
+"""TXID 1 of an epoch is a whole image of the record as the new primary opened it."""
+
+
+class Report(msgspec.Struct, frozen=True):
+    """Rows that ``node`` wrote beyond ``base``; ``rows`` is a piece of ``divergence.to_reports``."""
+
+    node: str
+    base: Position
+    rows: bytes
+
+
+def review_service(store: Store, clock: Clock) -> Callable[[str, bytes], asyncio.Future[bytes]]:
+    """The primary's side: keeps what arrives in the record's review queue."""
+    queue = DivergenceQueue(store)
+
+    async def serve(verb: str, body: bytes) -> bytes:
+        del verb
+        report = msgspec.msgpack.decode(body, type=Report)
+        added = await queue.add(report.node, report.base, from_report(report.rows), clock.now())
+        if added:
+            log.warning("rows of an old primary wait for review", count=added, epoch=report.base.epoch)
+        return b""
+
+    return serve  # type: ignore[return-value]
+
+
+class Comparison:
+    """Runs beside the following, until the primary has every row. One at a time."""
+
+    def __init__(self, paths: Paths, node: str, neighbour: Neighbour) -> None:
+        self._paths = paths
+        self._node = node
+        self._neighbour = neighbour
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self, old: Path, old_epoch: int, base: Position) -> None:
+        """Compare the database ``old``, last written in ``old_epoch``, with the history up to ``base``."""
+        self.cancel()
+        self._task = asyncio.create_task(self._run(old, old_epoch, base), name="comparison")
+
+    def cancel(self) -> None:
+        """Stop; begun anew it finds the same."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _run(self, old: Path, old_epoch: int, base: Position) -> None:
+        while True:
+            try:
+                rows = await self._compare(old, old_epoch, base)
+                for piece in to_reports(rows):
+                    report = msgspec.msgpack.encode(Report(self._node, base, piece))
+                    await self._neighbour.call(SERVICE, ADD, report)
+            except (ProntuarioError, OSError) as error:
+                code = error.kind.code if isinstance(error, ProntuarioError) else "os"
+                log.info("the comparison with the old record waits", code=code, epoch=old_epoch)
+                await asyncio.sleep(_RETRY_S)
+            else:
+                log.warning("the old record was compared", count=len(rows), epoch=old_epoch)
+                return
+
+    async def _compare(self, old: Path, old_epoch: int, base: Position) -> list[DivergentRow]:
+        receiver = self._neighbour.receiver
+        while receiver.position.txid < _FIRST_IMAGE:  # noqa: ASYNC110  it has no event to wait for
+            await asyncio.sleep(_POLL_S)
+        fence = old.with_name("fence.sqlite")
+        for path in fence.parent.glob(f"{fence.name}*"):
+            path.unlink()
+        try:
+            await asyncio.to_thread(restore_copy, receiver.folder, fence, txid=_FIRST_IMAGE)
+        except ProntuarioError:
+            # The image was replaced by a later one already; this node's own history may still end where the fence is.
+            if old_epoch != base.epoch:
+                raise
+            await asyncio.to_thread(restore_copy, self._paths.replica(old_epoch), fence, txid=base.txid)
+        rows = await asyncio.to_thread(compare_tail, old, fence)
+        fence.unlink(missing_ok=True)
+        return rows

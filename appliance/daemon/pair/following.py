@@ -1,0 +1,116 @@
+"""The standby's half: the warm copy of what is received, and what this node could open if it had to."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+from typing import Final
+
+from appliance.cluster.follow import Follower
+from appliance.cluster.ltx import listing, reach
+from appliance.cluster.model import NOTHING, Position
+from appliance.cluster.receiver import Receiver
+from appliance.config import Paths
+from appliance.daemon.pair.reign import Reign
+from appliance.plugin_api.hooks import Health
+from appliance.telemetry.logs import get_logger
+
+log = get_logger("pair")
+DRAIN_S: Final = 60.0
+KEPT_EPOCHS: Final = 2
+"""How many epochs before the current one keep their files: a comparison may still need them."""
+
+
+class Following:
+    """One follower at a time, and the best position on this disk. Making it lists the replicas: blocks a little."""
+
+    def __init__(self, paths: Paths, receiver: Receiver, reign: Reign) -> None:
+        self._paths = paths
+        self._receiver = receiver
+        self._reign = reign
+        self._follower: Follower | None = None
+        self._epoch = 0
+        self._settled = _best(paths, receiver.epoch)
+
+    @property
+    def follower(self) -> Follower | None:
+        """The one that runs."""
+        return self._follower
+
+    @property
+    def held(self) -> Position:
+        """What was received without a hole: of the current epoch if its first image is here, else of the last one before."""
+        now = self._receiver.position
+        return now if now.txid else self._settled
+
+    def own(self) -> Position:
+        """Where this node's own, closed record stands. Blocks: lists a folder."""
+        epoch = self._reign.epoch
+        return NOTHING if epoch is None else Position(epoch, reach(listing(self._paths.replica(epoch))))
+
+    def keep_in_mind(self) -> None:
+        """Before the fence is raised: what was held in the old epoch can still be opened."""
+        self._settled = max(self._settled, self._receiver.position if self._receiver.position.txid else NOTHING)
+
+    async def follow(self, epoch: int) -> None:
+        """Follow what is received in ``epoch``; nothing changes when that is followed already."""
+        if self._follower is not None and self._epoch == epoch:
+            return
+        await self.stop()
+        self._epoch = epoch
+        self._follower = self._make(epoch)
+        await self._follower.start()
+        await asyncio.to_thread(_forget_old, self._paths, epoch, self._settled.epoch)
+
+    async def finish(self) -> Path:
+        """Drain to ``held`` and stop: a checked database, ready to be the record's.
+
+        Raises:
+            ProntuarioError: ``cluster.not_drained``, ``cluster.copy_damaged``; following goes on.
+        """
+        wanted = self.held
+        if self._follower is None or self._epoch != wanted.epoch:
+            await self.stop()
+            self._epoch = wanted.epoch
+            self._follower = self._make(wanted.epoch)
+            await self._follower.start()
+        path = await self._follower.finish(wanted.txid, deadline_s=DRAIN_S)
+        self._follower = None
+        return path
+
+    async def stop(self) -> None:
+        """End the follower; its copy stays."""
+        follower, self._follower = self._follower, None
+        if follower is not None:
+            await follower.close()
+
+    async def health(self) -> Health:
+        """Whether the warm copy keeps up."""
+        if self._follower is None:
+            return Health("not_configured", "this node follows nobody")
+        return await self._follower.health()
+
+    def _make(self, epoch: int) -> Follower:
+        def held() -> int:
+            return self.held.txid if self.held.epoch == epoch else 0
+
+        return Follower(self._paths.replica(epoch), self._paths.warm_copies / f"{epoch:08d}", held)
+
+
+def _best(paths: Paths, fence: int) -> Position:
+    """The newest epoch, up to the fence, of which a whole image is here."""
+    epochs = sorted((int(path.name) for path in paths.replicas.glob("[0-9]" * 8) if path.is_dir()), reverse=True)
+    for epoch in epochs:
+        if epoch <= fence and (txid := reach(listing(paths.replica(epoch)))):
+            return Position(epoch, txid)
+    return NOTHING
+
+
+def _forget_old(paths: Paths, epoch: int, settled: int) -> None:
+    """Files of long-gone epochs; what could still be opened or compared stays."""
+    for folder in (paths.replicas, paths.warm_copies):
+        for path in folder.glob("[0-9]" * 8):
+            if int(path.name) < min(epoch, settled or epoch) - KEPT_EPOCHS:
+                shutil.rmtree(path, ignore_errors=True)
+                log.info("files of an old epoch are deleted", epoch=int(path.name))
