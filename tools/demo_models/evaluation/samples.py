@@ -9,7 +9,7 @@ file and below, with how many were passed over.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,12 +18,13 @@ from typing import Final
 import numpy as np
 import soundfile
 
+from appliance.care.model import Content
 from appliance.daemon.demo.compare import compare_facts, word_error_rate
 from appliance.daemon.demo.gold import Gold
 from appliance.plugin_api.capabilities import ChatModel, SpeechToText
 from tools.demo_models.evaluation.drafts import draft_all
 from tools.demo_models.evaluation.engines import chat_model, speech_model
-from tools.demo_models.evaluation.gold import held_out_consult
+from tools.demo_models.evaluation.gold import gold_of, held_out_consult
 from tools.demo_models.evaluation.hearing import hear_all, numbered
 from tools.demo_models.evaluation.load import AUDIO_SUFFIX, write_spoken
 from tools.demo_models.grammar import is_held_out
@@ -32,7 +33,6 @@ from tools.demo_models.speech.espeak import Delivery
 SAMPLE_FOLDER: Final = Path(__file__).resolve().parents[3] / "appliance" / "daemon" / "sample"
 _WORST_WER: Final = 0.03
 _LEAST_SENTENCES: Final = 9
-_AT_A_TIME: Final = 8
 Say = Callable[[str], None]
 
 
@@ -69,50 +69,49 @@ def candidates(first: int, count: int) -> list[str]:
 
 
 async def seek(wanted: int, sample: Sample, most: int, say: Say) -> list[tuple[str, int]]:
-    """The first ``wanted`` seeds that come through without a mistake, each with how many candidates were tried by then."""
+    """The first ``wanted`` seeds that come through without a mistake, each with its place among the candidates.
+
+    The note is tried on the text first, which is cheap, and then on what the speech model heard.
+    """
+    seeds = candidates(1, most)
     found: list[tuple[str, int]] = []
+    async with speech_model() as speech, chat_model() as chat:
+        golds = [gold_of(held_out_consult(seed), seed) for seed in seeds]
+        drafted = await draft_all([gold.segments() for gold in golds], chat)
+        verdicts = [_verdict(gold, note) for gold, note in zip(golds, drafted.notes, strict=True)]
+        for place, (seed, verdict) in enumerate(zip(seeds, verdicts, strict=True), 1):
+            told = verdict or await _come_through(seed, sample, speech, chat)
+            say(f"{sample.name}, candidate {place}, {seed}: {told or 'whole'}")
+            if not told:
+                found.append((seed, place))
+            if len(found) >= wanted:
+                break
+    return found
+
+
+async def _come_through(seed: str, sample: Sample, speech: SpeechToText, chat: ChatModel) -> str:
+    """What goes wrong on the way from voice to note; an empty string when nothing does."""
     with TemporaryDirectory() as scratch:
-        async with speech_model() as speech, chat_model() as chat:
-            seeds = candidates(1, most)
-            for start in range(0, len(seeds), _AT_A_TIME):
-                few = seeds[start : start + _AT_A_TIME]
-                results = await _come_through(Path(scratch), few, sample, speech, chat)
-                for place, (seed, verdict) in enumerate(zip(few, results, strict=True), start + 1):
-                    say(f"{sample.name}: {seed}: {verdict or 'whole'}")
-                    if not verdict:
-                        found.append((seed, place))
-                if len(found) >= wanted:
-                    break
-    return found[:wanted]
+        gold = await asyncio.to_thread(write_spoken, Path(scratch), "try", seed, sample.delivery)
+        wave, _rate = soundfile.read(Path(scratch) / f"try{AUDIO_SUFFIX}", dtype="float32")
+    heard = await hear_all([np.asarray(wave, np.float32)], speech)
+    if (rate := word_error_rate(gold.text, heard.texts()[0])) > _WORST_WER:
+        return f"WER {rate:.1%}"
+    drafted = await draft_all([numbered(heard.segments[0])], chat)
+    return _verdict(gold, drafted.notes[0])
 
 
-async def _come_through(
-    folder: Path, seeds: Sequence[str], sample: Sample, speech: SpeechToText, chat: ChatModel
-) -> list[str]:
-    """For each seed, what went wrong on the way from voice to note; an empty string when nothing did."""
-    golds = [
-        await asyncio.to_thread(write_spoken, folder, f"try-{place}", seed, sample.delivery)
-        for place, seed in enumerate(seeds)
-    ]
-    waves = [
-        np.asarray(soundfile.read(folder / f"try-{place}{AUDIO_SUFFIX}", dtype="float32")[0])
-        for place in range(len(seeds))
-    ]
-    heard = await hear_all(waves, speech)
-    transcripts = [numbered(segments) for segments in heard.segments]
-    drafted = await draft_all(transcripts, chat)
-    verdicts = []
-    for gold, said, note in zip(golds, heard.texts(), drafted.notes, strict=True):
-        rate = word_error_rate(gold.text, said)
-        comparison = compare_facts(gold.note.facts, note.facts)
-        expected = {said.text: said.segments for part in gold.note.sections for said in part.sentences}
-        marked = [sentence.text for sentence in note.sentences() if not sentence.resolved]
-        other = [sentence.text for sentence in note.sentences() if expected.get(sentence.text) != sentence.segments]
-        problems = [f"WER {rate:.1%}"] if rate > _WORST_WER else []
-        problems += [] if comparison.equal else [f"missing {comparison.missing}, extra {comparison.extra}"]
-        problems += [f"marked {text}" for text in marked] + [f"not the gold sentence: {text}" for text in other]
-        verdicts.append("; ".join(problems))
-    return verdicts
+def _verdict(gold: Gold, note: Content) -> str:
+    """How a note differs from its gold note."""
+    comparison = compare_facts(gold.note.facts, note.facts)
+    expected = {said.text: said.segments for part in gold.note.sections for said in part.sentences}
+    problems = [] if comparison.equal else [f"missing {comparison.missing}, extra {comparison.extra}"]
+    for sentence in note.sentences():
+        if not sentence.resolved:
+            problems.append(f"marked: {sentence.text}")
+        elif expected.get(sentence.text) != sentence.segments:
+            problems.append(f"not the gold sentence: {sentence.text}")
+    return "; ".join(problems)
 
 
 def _shows_enough(seed: str) -> bool:
