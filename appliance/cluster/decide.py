@@ -243,7 +243,11 @@ def why_not(seen: Observation, view: ClusterView) -> str | None:
 
 
 def holds_history(seen: Observation, sync: Sync) -> bool:
-    """Whether the disk still has what the key says: a holder whose disk was replaced must not lead."""
-    held = seen.report.held
-    opened_nothing_since = len(sync.holders) == 1 and held == sync.base
+    """Whether the disk still has what the key says: a holder whose disk was replaced must not lead.
+
+    A sole holder may have died between claiming its epoch and opening it. Its own record may even have gone past the base
+    by then: a former primary commits, though it acknowledges nothing.
+    """
+    held, base = seen.report.held, sync.base
+    opened_nothing_since = len(sync.holders) == 1 and held.epoch == base.epoch and held.txid >= base.txid
     return held.epoch == sync.epoch or opened_nothing_since

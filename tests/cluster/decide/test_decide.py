@@ -78,6 +78,14 @@ def test_without_third_voter_the_last_primary_may_come_back_and_a_handover_may_h
     assert held_back.order is None, "others wait for the node that the handover names"
 
 
+@pytest.mark.parametrize(("txid", "leads"), [(38, False), (39, True), (43, True)])
+def test_a_holder_that_died_between_claim_and_opening_may_lead_again(txid: int, leads: bool) -> None:
+    claimed = replace(FREE, epoch=2, sync=Sync(2, ("a",), Position(1, 39)))
+    own = NodeReport(held=Position(1, txid), record_epoch=1)
+    order = decide(State(), seen("a", view=claimed, report=own)).order
+    assert (order == Order(Job.TAKE_LEAD, 3)) is leads
+
+
 def test_promotion_goes_through_every_step_in_order() -> None:
     lease, state = LeaseView(2, 101.0), State(role=Role.STANDBY, epoch=1)
     took = Outcome(Order(Job.TAKE_LEAD, 2), ok=True, epoch=2)

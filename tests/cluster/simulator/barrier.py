@@ -62,20 +62,24 @@ class Barrier:
         last = min(top, first + BATCH)
         own = node.disk.files[self.epoch]
         files = {txid: own[txid] for txid in range(first, last + 1)}
-        self.sent_at, self.sent_to = world.now, last
+        self.sent_to = last
+        if lost:
+            self.sent_at = world.now
         peer, life = node.pair.nodes[node.peer], node.life
 
         def answer(held: Position) -> None:
-            world.send(peer.name, node.name, node.mine, life, self._held, (held,))
+            world.send(peer.name, node.name, node.mine, life, self._held, (held, last))
 
         world.send(node.name, peer.name, lambda: peer.mine(peer.life, peer.receive, (self.epoch, files, answer)))
 
-    def _held(self, held: Position) -> None:
+    def _held(self, held: Position, asked: int) -> None:
         if self.node.barrier is not self:
             return
         self.node.heard_peer_at = self.node.world.now
         self.fresh = True
-        self.peer_held = held.txid
+        self.peer_held, self.sent_at = held.txid, self.node.world.now
+        if held.txid < asked:
+            self.sent_to = held.txid  # a file got lost on the way: again from there
         self._settle()
         if held.txid < self.node.disk.highest_own():
             self._ship()

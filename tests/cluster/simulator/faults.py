@@ -139,6 +139,16 @@ def standby_then_primary(pair: Pair) -> str:
     return f"{standby.name} is cut off, then {primary.name} dies"
 
 
+def hole_then_primary(pair: Pair) -> str:
+    """The other double fault: a received file is damaged, and before anybody could mend it the primary dies."""
+    leading = [node for node in pair.nodes.values() if node.serves()]
+    if not leading or not pair.nodes[leading[0].peer].disk.punch_hole(pair.world.rng.random()):
+        return "no file to lose"
+    leading[0].kill()
+    pair.world.after(_while(pair, 2.0, 5.0), leading[0].start)
+    return f"{leading[0].peer} loses one received file and {leading[0].name} dies"
+
+
 def alone_and_deaf(pair: Pair) -> str:
     """A primary that acknowledges alone is cut off, or stopped with a keepalive under way; an operator promotes the other.
 
@@ -182,7 +192,7 @@ def heal(pair: Pair) -> None:
     pair.world.wires.update({(x, y): NORMAL_S for x in HOSTS for y in HOSTS})
     pair.etcd.up.update(dict.fromkeys(HOSTS, True))
     for node in pair.nodes.values():
-        node.disk.full, node.disk.slow = False, 1.0
+        node.disk.full, node.disk.slow, node.stop_in_keepalive = False, 1.0, False
         if node.frozen:
             node.thaw()
         node.start()
@@ -190,5 +200,5 @@ def heal(pair: Pair) -> None:
 
 FAULTS: tuple[Callable[[Pair], str], ...] = (
     core_dies, host_dies, stopped, cut_one_way, cut_both_ways, isolated, slow_wire, slow_to_etcd, clock_steps,
-    disk_full, slow_disk, hole, voter_dies, handover, standby_then_primary, alone_and_deaf,
+    disk_full, slow_disk, hole, voter_dies, handover, standby_then_primary, hole_then_primary, alone_and_deaf,
 )  # fmt: skip

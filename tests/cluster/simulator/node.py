@@ -259,13 +259,11 @@ class Node:
     def receive(self, epoch: int, files: dict[int, tuple[int, ...]], answer: Callable[[Position], None]) -> None:
         """Files of ``epoch`` from the peer: durable first, then the highest contiguous TXID."""
         old = epoch < self.disk.fence
-        if (
-            (old and self.broken != "receiver-accepts-old-epoch")
-            or self.disk.full
-            or self.disk.record_epoch is not None
-        ):
+        if old and self.broken == "receiver-accepts-old-epoch":
+            # What Litestream itself does with one path for everybody: files of two histories side by side.
+            self.disk.files.setdefault(max(self.disk.files, default=epoch), {}).update(files)
             return
-        if self.follows != epoch and not old:
+        if old or self.disk.full or self.disk.record_epoch is not None or self.follows != epoch:
             return
         if self.broken == "answer-before-fsync":
             answer(Position(epoch, max(files)))
@@ -274,12 +272,13 @@ class Node:
             self.later(0.006 * self.disk.slow, self._store, epoch, files, answer)
 
     def _store(self, epoch: int, files: dict[int, tuple[int, ...]], answer: Callable[[Position], None] | None) -> None:
-        refused = epoch < self.disk.fence and self.broken != "receiver-accepts-old-epoch"
-        if self.disk.full or self.disk.record_epoch is not None or refused:
+        if self.disk.full or self.disk.record_epoch is not None or epoch < self.disk.fence:
             return
         held = self.disk.files.setdefault(epoch, {})
         for txid, rows in files.items():
-            held.setdefault(txid, rows)
+            # Only the next one: then a gap is always damage, never a file that is still under way.
+            if txid <= self.disk.contiguous(epoch) + 1:
+                held.setdefault(txid, rows)
         if answer is not None:
             highest = self.broken == "hole-unnoticed"
             answer(Position(epoch, self.disk.highest(epoch) if highest else self.disk.contiguous(epoch)))
