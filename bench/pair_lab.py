@@ -29,7 +29,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PRONTUARIO = [sys.executable, "-m", "appliance.daemon"]
 VIPD = (
     "import sys; from pathlib import Path; from appliance.config import Paths, load_config; "
-    "from appliance.daemon.vipd.entry import run_vipd, settings_of; home = Path(sys.argv[1]); "
+    "from appliance.daemon.vipd.entry import run_vipd; from appliance.daemon.vipd.settings import settings_of; "
+    "home = Path(sys.argv[1]); "
     "sys.exit(run_vipd(settings_of(home, load_config(Paths(home).config))))"
 )
 HANDOVER = ["cluster", "handover", "--yes"]
