@@ -32,7 +32,7 @@ _REST: Final = r'"|\n+|\s+'
 _WORDS: Final = r'{space}\d|{space}\p{{L}}+|{space}[^\s\p{{L}}\p{{N}}"]+'
 _SPACE: Final = "Ġ"  # how byte-level encoding writes a space
 _SEED: Final = 11
-_CORPUS: Final = 8000
+CORPUS: Final = 8000
 _WORDS_VOCABULARY: Final = 2816
 _SPACED: Final = 750
 _LEAST_FREQUENCY: Final = 10
@@ -50,7 +50,7 @@ def _corpus(count: int) -> Iterator[str]:
         yield from (text for text, _ in chunks(sample(rng, Manner(made_up=0.3)).turns))
 
 
-def build(corpus: int = _CORPUS) -> Tokenizer:
+def build(corpus: int = CORPUS) -> Tokenizer:
     """Learn the merges from ``corpus`` samples of the training split."""
     made = Tokenizer(models.BPE())
     made.pre_tokenizer = _pre_tokenizer("")
@@ -87,11 +87,11 @@ def _with_spaces(made: Tokenizer, pieces: list[str]) -> Tokenizer:
     return joined
 
 
-def load(path: Path) -> Tokenizer:
+def load(path: Path, corpus: int = CORPUS) -> Tokenizer:
     """The tokenizer at ``path``, built there first when there is none."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        build().save(str(path))
+        build(corpus).save(str(path))
     return Tokenizer.from_file(str(path))
 
 

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import json
+import random
 import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
+from safetensors.torch import save_file
 from torch.nn import functional
 
 from tools.demo_models.notes import tokenizer as tokenizers
 from tools.demo_models.notes.batches import Batch, Place, batches
+from tools.demo_models.notes.export import FLOAT_WEIGHTS, PARITY
+from tools.demo_models.notes.hearing import Manner
 from tools.demo_models.notes.model import Parameters, Shape, hidden_states, initial, logits, rotary
 from tools.demo_models.notes.optimiser import Optimiser
+from tools.demo_models.notes.samples import chunks, note_sample
 
 WARM_UP: Final = 40
 DECAY_SHARE: Final = 0.45
 SHORT_SHARE: Final = 0.09
 RECORD_EVERY: Final = 20
 SAVE_EVERY: Final = 200
+_PARITY_SEED: Final = 77
 _VOCABULARY_MULTIPLE: Final = 64
 _BATCHES_OF_A_SHORT_POOL: Final = 22
 
@@ -35,7 +41,8 @@ class Plan:
     seed: int = 1000
     threads: int = 1
     stop_at: int | None = None
-    compiled: bool = False
+    record_every: int = RECORD_EVERY
+    corpus: int = tokenizers.CORPUS
 
     def rate(self, step: int) -> float:
         """The share of the full learning rate at a step: warm-up, level, then linearly to nothing."""
@@ -48,13 +55,13 @@ class Plan:
         return max(1, round(self.steps * SHORT_SHARE / _BATCHES_OF_A_SHORT_POOL))
 
 
-def train(plan: Plan) -> Path:
-    """Train to the end, or on from the newest checkpoint in the folder; returns the checkpoint's path."""
+def train(plan: Plan) -> None:
+    """Train to the end, or on from the checkpoint in the folder, and write there what ``export`` reads."""
     torch.set_num_threads(plan.threads)
     plan.folder.mkdir(parents=True, exist_ok=True)
     run = _Run(plan)
     run.go()
-    return run.checkpoint
+    run.write_float()
 
 
 class _Run:
@@ -63,7 +70,7 @@ class _Run:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self.checkpoint = plan.folder / "checkpoint.pt"
-        self._tokenizer = tokenizers.load(plan.folder / "tokenizer.json")
+        self._tokenizer = tokenizers.load(plan.folder / "tokenizer.json", plan.corpus)
         size = -(-self._tokenizer.get_vocab_size() // _VOCABULARY_MULTIPLE) * _VOCABULARY_MULTIPLE
         self._shape = Shape(size)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -74,12 +81,7 @@ class _Run:
         self._place, self._step, self._seconds = Place(), 0, 0.0
         if self.checkpoint.exists():
             self._restore()
-        tables = tuple(tuple(part.to(self._device) for part in table) for table in rotary(self._shape))
-
-        def states(parameters: Parameters, ids: Any) -> Any:
-            return hidden_states(parameters, self._shape, tables, ids)
-
-        self._states = torch.compile(states, dynamic=True) if plan.compiled else states
+        self._tables = tuple(tuple(part.to(self._device) for part in table) for table in rotary(self._shape))
 
     def go(self) -> None:
         """Every step that is left."""
@@ -95,17 +97,30 @@ class _Run:
             losses.append(loss)
             right, written, samples = right + good, written + count, samples + len(batch.ids)
             self._seconds = time.monotonic() - began
-            if self._step % RECORD_EVERY == 0 or self._step == last:
+            if self._step % plan.record_every == 0 or self._step == last:
                 self._record(sum(losses) / len(losses), right / max(1, written), samples)
                 losses, right, written, samples = [], 0, 0, 0
             if self._step % SAVE_EVERY == 0 or self._step == last:
                 self._save()
         sys.stderr.write("\n")
 
+    def write_float(self) -> None:
+        """The model in fp32 with its configuration, and its logits for one text, with which the export is compared."""
+        folder = self._plan.folder
+        weights = {name: value.detach().cpu().contiguous() for name, value in self._parameters.items()}
+        save_file(weights, str(folder / FLOAT_WEIGHTS), {"format": "pt"})
+        (folder / "config.json").write_text(json.dumps(self._shape.configuration(), indent=4) + "\n")
+        text = "".join(piece for piece, _ in chunks(note_sample(random.Random(_PARITY_SEED), Manner()).turns))
+        ids = torch.tensor([self._tokenizer.encode(text, add_special_tokens=False).ids])
+        tables = rotary(self._shape)
+        with torch.no_grad():
+            found = logits(weights, hidden_states(weights, self._shape, tables, ids))
+        save_file({"ids": ids[0], "logits": found[0].contiguous()}, str(folder / PARITY))
+
     def _learn(self, batch: Batch, rate: float) -> tuple[float, int, int]:
         ids = torch.tensor(batch.ids, device=self._device)
         chosen = torch.tensor(batch.written, device=self._device)[:, 1:]
-        states = self._states(self._parameters, ids)[:, :-1][chosen]
+        states = hidden_states(self._parameters, self._shape, self._tables, ids)[:, :-1][chosen]
         wanted = ids[:, 1:][chosen]
         scores = logits(self._parameters, states)
         loss = functional.cross_entropy(scores, wanted)
