@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from appliance.cluster.decisions import Decision, Job, Observation, Order, Outcome, Settings, State, Tell
 from appliance.cluster.etcd_keys import ClusterView, Leader, Sync
-from appliance.cluster.model import Role
+from appliance.cluster.model import Position, Role
 
 REQUIRED_VOTERS: Final = 3
 DEFAULTS: Final = Settings()
@@ -113,6 +113,13 @@ def _failed(state: State, seen: Observation, lost: Outcome, settings: Settings) 
 def _promote(state: State, seen: Observation, settings: Settings) -> Decision:
     if seen.stopping and state.step in {Job.FENCE, Job.DRAIN}:
         return Decision(replace(state, role=Role.DRAINING, step=Job.CLOSE))
+    if state.step is Job.CLAIM and not seen.busy:
+        # The disk may have lost something since we looked: what was drained must still be what the key promises.
+        if seen.view is None or seen.view.sync is None:
+            return Decision(state)
+        if not (_reaches(state.base, seen.view.sync) or _loss_accepted(seen, state.epoch - 1)):
+            told = Tell("promotion_failed", state.epoch)
+            return Decision(replace(state, role=Role.DRAINING, step=Job.CLOSE, tries=0), tells=(told,))
     waits = state.tries > 0 and seen.now < state.not_before - settings.retry_s * 0.9
     if seen.busy or waits:
         return Decision(state)
@@ -228,7 +235,7 @@ def why_not(seen: Observation, view: ClusterView) -> str | None:
     if sync is None:
         return "not_initialised"
     ordered = promote is not None and promote.node == seen.node and promote.epoch == view.epoch
-    if ordered and promote is not None and promote.accept_loss:
+    if _loss_accepted(seen, view.epoch):
         return None if seen.report.healthy else "sick"
     planned = view.handover is not None and view.handover.node == seen.node
     alone = seen.voters < REQUIRED_VOTERS and seen.node != sync.holders[0]
@@ -248,6 +255,16 @@ def holds_history(seen: Observation, sync: Sync) -> bool:
     A sole holder may have died between claiming its epoch and opening it. Its own record may even have gone past the base
     by then: a former primary commits, though it acknowledges nothing.
     """
-    held, base = seen.report.held, sync.base
+    return _reaches(seen.report.held, sync)
+
+
+def _reaches(held: Position, sync: Sync) -> bool:
+    base = sync.base
     opened_nothing_since = len(sync.holders) == 1 and held.epoch == base.epoch and held.txid >= base.txid
     return held.epoch == sync.epoch or opened_nothing_since
+
+
+def _loss_accepted(seen: Observation, epoch: int) -> bool:
+    """Whether an operator ordered us to lead after ``epoch`` whatever it costs."""
+    promote = seen.view.promote if seen.view is not None else None
+    return promote is not None and promote.node == seen.node and promote.epoch == epoch and promote.accept_loss

@@ -103,6 +103,17 @@ def test_promotion_goes_through_every_step_in_order() -> None:
     assert decision.vip
 
 
+@pytest.mark.parametrize(("accepts", "step"), [(False, Job.CLOSE), (True, Job.CLAIM)])
+def test_what_was_drained_must_be_what_the_key_promises_unless_loss_was_accepted(accepts: bool, step: Job) -> None:
+    order = Request("b", "ana", "", 1, accept_loss=accepts)
+    view = replace(FREE, epoch=2, leader=Leader("b", 2, "", 8), promote=order)
+    drained = Outcome(Order(Job.DRAIN, 2), ok=True, position=Position(0, 3))
+    state = State(role=Role.CANDIDATE, epoch=2, step=Job.DRAIN)
+    decision = decide(state, seen(view=view, lease=LeaseView(2, 101.0), outcome=drained))
+    assert decision.state.step is step
+    assert [tell.kind for tell in decision.tells] == ([] if accepts else ["promotion_failed"])
+
+
 def test_a_lease_that_ran_out_ends_the_reign_and_is_not_renewed_behind_our_back() -> None:
     ended = decide(primary(), seen("a", view=LED, lease=LeaseView(1, 100.0)))
     assert ended.state.role is Role.FENCED

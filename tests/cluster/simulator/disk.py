@@ -62,7 +62,8 @@ class Disk:
         if self.record_epoch is not None:
             return self.rows
         held = self.held()
-        if held.txid < self.highest(held.epoch) and not careless:
+        broken = held.txid < self.highest(held.epoch) or any(epoch > held.epoch for epoch in self.files)
+        if broken and not careless:
             return None
         files = self.files.get(held.epoch, {})
         return [row for txid in sorted(files) for row in files[txid]]
