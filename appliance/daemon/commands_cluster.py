@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from appliance.daemon.cli import home_option
 from appliance.daemon.exits import CommandFailedError
@@ -69,6 +70,80 @@ def voter(home: Path, ready_fd: int | None, leash_fd: int | None) -> None:
     from appliance.daemon.pair.voter import run_voter
 
     run_voter(home, ready_fd=ready_fd, leash_fd=leash_fd)
+
+
+@cluster.command()
+@home_option
+@click.option("--json", "as_json", is_flag=True, help="For machines: everything that the node knows.")
+def status(home: Path, as_json: bool) -> None:
+    """Tell who leads since when, in which mode and epoch, what the other node lacks, and what happened lately."""
+    from appliance.daemon.pair.operator_commands import described
+    from appliance.daemon.pair.operator_commands import status as look
+
+    found = asyncio.run(look(home))
+    click.echo(msgspec.json.encode(found).decode() if as_json else described(found))
+
+
+_typed_option = click.option(
+    "--yes-i-typed", "typed", help="What would have to be typed, for scripts and tests; without it you are asked."
+)
+
+
+@cluster.command()
+@home_option
+@_typed_option
+def handover(home: Path, typed: str | None) -> None:
+    """Have the other node take over, in order: nothing is lost and clients wait a second at most. Run on either node."""
+    _act(home, "handover", typed)
+
+
+@cluster.command()
+@home_option
+@_typed_option
+def promote(home: Path, typed: str | None) -> None:
+    """Have this node lead although it would not by itself. Acknowledged rows can be lost: it says so, and asks."""
+    _act(home, "promote", typed)
+
+
+@cluster.command("mark-lost")
+@home_option
+@_typed_option
+def mark_lost(home: Path, typed: str | None) -> None:
+    """Count the other node as lost: it never leads by itself until it is up to date again."""
+    _act(home, "mark-lost", typed)
+
+
+@cluster.command()
+@home_option
+def drill(home: Path) -> None:
+    """Hand over with a stop-watch, and note how it went. Do it in daylight, so that it works at night."""
+    from appliance.daemon.pair.operator_commands import drill as run_drill
+
+    asyncio.run(run_drill(home, say=click.echo))
+
+
+@cluster.command()
+@home_option
+@click.option("--json", "as_json", is_flag=True, help="With the contents of the rows: patients' data.")
+@click.option("--resolve", "resolved", help="The whole id of a row that was dealt with.")
+@click.option("--as", "resolution", help="With --resolve: what was decided, in a few words.")
+def divergences(home: Path, as_json: bool, resolved: str | None, resolution: str | None) -> None:
+    """List what an old primary had written that the record lacks, or note that a row was dealt with. On the primary."""
+    from appliance.daemon.pair.operator_commands import divergence_lines, verb
+
+    if resolved is not None:
+        if not resolution:
+            raise click.UsageError("--resolve needs --as")
+        asyncio.run(verb(home, "cluster.resolve", id=resolved, resolution=resolution))
+        return
+    answer = asyncio.run(verb(home, "cluster.divergences"))
+    click.echo(msgspec.json.encode(answer).decode() if as_json else "\n".join(divergence_lines(answer)))
+
+
+def _act(home: Path, action: str, typed: str | None) -> None:
+    from appliance.daemon.pair.operator_commands import act
+
+    asyncio.run(act(home, action, typed=typed, say=click.echo, prompt=click.prompt))
 
 
 async def _told(work: Any) -> Any:

@@ -1,0 +1,102 @@
+"""A running pair for system tests: two whole nodes and the third voter, in child processes on loopback ports."""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from tests.conftest import command, start_node, stop_node, wait_ready
+
+PATIENCE_S = 180.0
+
+
+@dataclass
+class RunningPair:
+    """``nodes``: name → ready facts (api, ca, home, pid)."""
+
+    nodes: dict[str, dict[str, Any]]
+    home: Path
+    scratch: Path
+    primary: str
+
+    def client(self, user: str = "med", role: str = "physician") -> dict[str, str]:
+        """A device enrolled on the primary; its certificate and token are good on both."""
+        out = self.scratch / f"{user}.json"
+        home = str(self.nodes[self.primary]["home"])
+        command("client", "enrol", "--home", home, "--user", user, "--role", role, "--out", str(out))
+        return dict(json.loads(out.read_text()))
+
+    def http(self, node: str, client: dict[str, str]) -> httpx.Client:
+        context = ssl.create_default_context(cafile=client["ca"])
+        context.load_cert_chain(client["cert"], client["key"])
+        headers = {"Authorization": f"Bearer {client['token']}"}
+        return httpx.Client(base_url=str(self.nodes[node]["api"]), verify=context, headers=headers, timeout=20)
+
+    def kill(self, node: str) -> None:
+        """The machine loses its power: every process of the node ends at the same moment."""
+        root = psutil.Process(int(self.nodes[node]["pid"]))
+        processes = [root, *root.children(recursive=True)]
+        for one in processes:
+            one.suspend()
+        for one in processes:
+            one.kill()
+        psutil.wait_procs(processes, timeout=30)
+
+    @contextmanager
+    def started_again(self, node: str) -> Iterator[None]:
+        """The power is back: the node starts as launchd would start it."""
+        home = self.home / node
+        argv = [sys.executable, "-m", "appliance.daemon", "up", "--home", str(home), "--no-admin", "--ready-json"]
+        with (self.scratch / f"{node}.again.stderr").open("a") as log:
+            process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=log, text=True)
+        try:
+            wait_ready(process, self.scratch / f"{node}.again.stderr")
+            yield
+        finally:
+            stop_node(process)
+
+
+def eventually(true: Callable[[], bool], what: str) -> None:
+    """Wait until ``true`` says so; a connection that fails says no."""
+    ends = time.monotonic() + PATIENCE_S
+    while time.monotonic() < ends:
+        try:
+            if true():
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    pytest.fail(f"never: {what}")
+
+
+def mode_of(http: httpx.Client) -> str:
+    return str(http.get("/health/ready").headers["prontuario-mode"])
+
+
+@contextmanager
+def running_pair(folder: Path) -> Iterator[RunningPair]:
+    """``up --pair --no-restart`` below ``folder``, paired when it is given."""
+    home = folder / "pair"
+    os.environ.setdefault("PRONTUARIO_TERMINAL_LOG", "info")
+    process = start_node(home, "--pair", "--no-restart", "--no-admin")
+    try:
+        facts = wait_ready(process, folder / "pair.stderr")
+        pair = RunningPair(facts["nodes"], home, folder, facts["primary"])
+        with pair.http(pair.primary, pair.client()) as http:
+            eventually(lambda: mode_of(http) == "paired", "paired")
+        yield pair
+    finally:
+        stop_node(process)
