@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -84,6 +85,8 @@ class Comparison:
                 await asyncio.sleep(_RETRY_S)
             else:
                 log.warning("the old record was compared", count=len(rows), epoch=old_epoch)
+                if not rows:  # the record has everything that is in it
+                    await asyncio.to_thread(shutil.rmtree, old.parent, ignore_errors=True)
                 return
 
     async def _compare(self, old: Path, old_epoch: int, base: Position) -> list[DivergentRow]:
