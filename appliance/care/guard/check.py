@@ -193,6 +193,8 @@ def _words(claim: Evidence, source: Evidence) -> tuple[list[Problem], list[str]]
     content = [token.text for token in claim.content if token.text not in ACTION_WORDS]
     missing = [word for word in content if source.support(word) is None and not _implied(word, source)]
     problems, unheard = [], []
+    if not content and not claim.amounts:
+        problems.append(Problem("invention", " ".join(token.text for token in claim.tokens if not token.is_mark)))
     for word in missing:
         if is_drug(word):
             problems.append(Problem("drug", word))

@@ -188,6 +188,14 @@ def test_a_word_in_the_place_of_another_is_caught(said: str, written: str, unhea
     assert check_sentence(said, [1], {1: said}).supported
 
 
+def test_a_courtesy_is_no_finding() -> None:
+    said = {1: "Bom dia, doutora."}
+    assert not check_fact("bom", None, negated=False, laterality=None, segments=[1], transcript=said).supported
+    assert check_fact(
+        "paciente", "72 anos", negated=False, laterality=None, segments=[1], transcript={1: "Paciente de 72 anos."}
+    ).supported
+
+
 def test_a_sentence_may_tell_a_part_of_long_speech_in_words_of_its_own() -> None:
     said = {1: "Ontem acordei com dor no joelho, fui ao trabalho, subi a escada da estação e na volta o joelho inchou."}
     assert check_sentence("Dor importante no joelho.", [1], said).supported

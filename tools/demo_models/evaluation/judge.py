@@ -35,7 +35,7 @@ _COPY: Final = frozenset({"number", "drug"})
 
 def numbers(text: str) -> list[str]:
     """Every number of a text, number words too, decimals with a point."""
-    plain = digits(_SUBSCRIPT.sub(" ", fold(text)), _COUNTED)
+    plain = digits(_SUBSCRIPT.sub(" ", fold(text).replace("por cento", "%")), _COUNTED)
     return [found.replace(",", ".") for found in _NUMBER.findall(plain)]
 
 
