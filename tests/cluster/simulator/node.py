@@ -48,6 +48,7 @@ class Node:
         self.is_open, self.follows = False, 0
         self.heard_peer_at = -9.0
         self.barrier: Barrier | None = None
+        self.drained: list[int] = []
         self.reign: int | None
         self.outcome: Outcome | None
 
@@ -182,6 +183,7 @@ class Node:
             self._end(order, ok=False)
         elif job is Job.DRAIN:
             rows = disk.drained(careless=self.broken == "hole-unnoticed")
+            self.drained = rows or []
             self._end(order, ok=rows is not None, position=disk.held())
         else:
             if job is Job.FENCE:
@@ -199,7 +201,8 @@ class Node:
             self._end(order, ok=True)
 
     def _open(self, epoch: int) -> None:
-        rows = list(self.disk.drained(careless=self.broken == "hole-unnoticed") or [])
+        # A former primary's own record may have grown since it was drained: it is opened as it is.
+        rows = list(self.disk.rows if self.disk.record_epoch is not None else self.drained)
         if self.broken == "promote-without-drain" and self.disk.record_epoch is None:
             rows = rows[:-2]
         self.disk.open(epoch, rows)
