@@ -1,0 +1,1 @@
+"""The demonstration's speech model: synthetic speech, training, export and evaluation."""
