@@ -84,6 +84,8 @@ def _reply(wishes: _Wishes, segments: list[Segment], seconds: float, choice: Cho
     if choice.degraded:
         marks["degraded"] = True
     if make := SUBTITLES.get(wishes.format):
+        if not segments:
+            marks["no_speech"] = True
         headers = {f"x-{name.replace('_', '-')}": "true" for name in marks}
         return Reply(body=make(segments).encode(), headers=headers, content_type="text/plain; charset=utf-8")
     answer: dict[str, Any] = {
@@ -93,12 +95,20 @@ def _reply(wishes: _Wishes, segments: list[Segment], seconds: float, choice: Cho
     if wishes.format == "verbose_json":
         answer = verbose(
             segments,
-            language=wishes.options.language,
+            language=_spoken(segments) or wishes.options.language,
             duration_s=seconds,
             temperature=wishes.options.temperature,
             granularities=wishes.granularities,
         )
-    return Reply(body=answer | marks)
+    return Reply(body=answer | {"no_speech": not segments} | marks)
+
+
+def _spoken(segments: list[Segment]) -> str:
+    """The language that most of the sound was heard as; empty when the model does not tell."""
+    seconds: dict[str, float] = {}
+    for segment in segments:
+        seconds[segment.language] = seconds.get(segment.language, 0.0) + segment.end - segment.start
+    return max(seconds, key=lambda language: seconds[language], default="")
 
 
 def _wishes(form: Form) -> _Wishes:

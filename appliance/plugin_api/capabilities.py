@@ -53,6 +53,8 @@ class Segment(msgspec.Struct, frozen=True):
     text: str
     confidence: float
     words: tuple[Word, ...] = ()
+    language: str = ""
+    """ISO 639-1, where the model tells."""
 
 
 @runtime_checkable

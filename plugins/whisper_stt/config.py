@@ -12,6 +12,7 @@ class WhisperConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     ``model`` is a folder in mlx-whisper's format; without it the active pack of ``speech_to_text`` is used, and without
     a pack the demonstration. ``precision`` "auto" computes in fp32 on a CPU and as stored on a GPU.
+    What repeats itself or is a mere guess is decoded again at each of ``fallback_temperatures`` until it stands.
     """
 
     model: str | None = None
@@ -20,4 +21,10 @@ class WhisperConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     max_utterance_s: Annotated[float, msgspec.Meta(ge=2.0, le=29.0)] = 28.0
     pause_s: Annotated[float, msgspec.Meta(ge=0.1, le=2.0)] = 0.35
     no_speech_threshold: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.6
+    fallback_temperatures: Annotated[
+        tuple[Annotated[float, msgspec.Meta(gt=0.0, le=1.0)], ...], msgspec.Meta(max_length=5)
+    ] = (
+        0.2,
+        0.4,
+    )
     precision: Literal["auto", "fp32", "stored"] = "auto"

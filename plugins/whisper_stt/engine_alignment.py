@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import mlx.core as mx
 import numpy as np
-from mlx_whisper.decoding import DecodingResult
 from mlx_whisper.timing import median_filter
 from mlx_whisper.tokenizer import get_tokenizer
 from mlx_whisper.whisper import Whisper
@@ -24,19 +23,23 @@ _PUNCTUATION: Final = frozenset(".,;:!?)%…/-")
 _Path = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
-def word_times(model: Whisper, language: str, result: DecodingResult, duration_s: float) -> tuple[TimedWord, ...]:
-    """The words of ``result`` with times in seconds, monotone and within the utterance."""
+def word_times(
+    model: Whisper, language: str, tokens: list[int], features: mx.array, duration_s: float
+) -> tuple[TimedWord, ...]:
+    """The words of ``tokens`` with times in seconds, monotone and within the utterance.
+
+    ``features`` are the encoder's, shape (audio positions, state).
+    """
     tokenizer = get_tokenizer(
         model.is_multilingual, num_languages=model.num_languages, language=language, task="transcribe"
     )
-    text_tokens = [token for token in result.tokens if token < tokenizer.eot]
+    text_tokens = [token for token in tokens if token < tokenizer.eot]
     if not text_tokens:
         return ()
     prefix = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
     sequence = mx.array([*prefix, *text_tokens, tokenizer.eot])
-    features = result.audio_features[None]
-    logits, _, attention = model.decoder(sequence[None], features)
-    positions = max(1, min(features.shape[1], int(duration_s / _POSITION_S)))
+    logits, _, attention = model.decoder(sequence[None], features[None])
+    positions = max(1, min(features.shape[0], int(duration_s / _POSITION_S)))
     matrix = _attention_matrix(model, attention, positions)[len(prefix) - 1 : -1]
     token_index, time_index = warp(-matrix)
     jumps = np.pad(np.diff(token_index), (1, 0), constant_values=1).astype(bool)

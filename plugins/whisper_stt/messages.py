@@ -5,6 +5,8 @@ from __future__ import annotations
 import msgspec
 
 TRANSCRIBE = "transcribe"
+DETECT = "auto"
+"""As a language: find out which one is spoken."""
 
 # Codes by which the child says why a request failed; the parent turns them into errors for people.
 UNKNOWN_LANGUAGE = "speech.language"
@@ -36,3 +38,5 @@ class Transcript(msgspec.Struct, frozen=True, array_like=True):
     text: str
     confidence: float
     words: tuple[TimedWord, ...] = ()
+    language: str = ""
+    no_speech: bool = False

@@ -60,6 +60,7 @@ class WhisperPlugin:
                     "batch_size": config.batch_size,
                     "no_speech_threshold": config.no_speech_threshold,
                     "precision": config.precision,
+                    "fallback_temperatures": config.fallback_temperatures,
                 },
                 footprint_bytes=_footprint(model, config),
                 max_running=config.batch_size,

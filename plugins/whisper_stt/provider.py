@@ -133,7 +133,8 @@ def _segment(cut: Cut, transcript: Transcript) -> Segment:
         Word(word.text, round(cut.start + word.start, 3), round(cut.start + word.end, 3), word.probability)
         for word in transcript.words
     )
-    return Segment(round(cut.start, 3), round(cut.end, 3), transcript.text, transcript.confidence, words)
+    start, end = round(cut.start, 3), round(cut.end, 3)
+    return Segment(start, end, transcript.text, transcript.confidence, words, transcript.language)
 
 
 async def _next_or_none(cuts: AsyncGenerator[Cut, None]) -> Cut | None:

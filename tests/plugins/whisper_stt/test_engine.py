@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from appliance.plugin_api.messages import Failed, Output, Submit
 from appliance.plugin_api.model_folder import weight_sha256
 from appliance.plugin_api.testing import check_engine
 from plugins.whisper_stt.engine import WhisperEngine
+from plugins.whisper_stt.engine_batch import SpokenRow
 from plugins.whisper_stt.engine_model import dequantise, load_whisper, resident_bytes
+from plugins.whisper_stt.engine_verdict import Spoken
 from plugins.whisper_stt.messages import TRANSCRIBE, Transcript, Utterance
 from plugins.whisper_stt.plugin import DEMONSTRATION
 from tests.plugins import sounds
@@ -77,22 +80,14 @@ def test_a_batch_gives_what_each_gives_alone(engine: WhisperEngine) -> None:
     assert [one.confidence for one in together] == pytest.approx([one.confidence for one in alone], abs=1e-3)
 
 
-def test_more_than_a_batch_is_answered_over_several_steps(engine: WhisperEngine) -> None:
+def test_more_than_a_batch_waits_its_turn_and_is_answered(engine: WhisperEngine) -> None:
     for request_id in range(9):
         submit(engine, request_id, utterance())
     assert engine.stats()["waiting"] == 9
-    assert len(engine.step()) == 4
+    engine.step()
     assert engine.stats()["waiting"] == 5
-    assert set(run(engine)) == {4, 5, 6, 7, 8}
-
-
-def test_requests_with_other_options_are_decoded_apart_and_none_waits_for_ever(engine: WhisperEngine) -> None:
-    for request_id, language in enumerate(["pt", "en", "pt", "en", "es"]):
-        submit(engine, request_id, utterance(language=language))
-    first = {answer.request_id for answer in engine.step()}
-    second = {answer.request_id for answer in engine.step()}
-    assert (first, second) == ({0, 2}, {1, 3})
-    assert set(run(engine)) == {4}
+    assert set(run(engine)) == set(range(9))
+    assert engine.stats()["running"] == 0
 
 
 def test_the_language_reaches_the_decoder(engine: WhisperEngine) -> None:
@@ -101,10 +96,10 @@ def test_the_language_reaches_the_decoder(engine: WhisperEngine) -> None:
 
 
 def test_a_random_decoder_is_stopped_in_proportion_to_the_sound(engine: WhisperEngine) -> None:
-    short = engine._options([(0, utterance(SPEECH[: 16_000 * 2]))]).sample_len
-    long = engine._options([(0, utterance(SPEECH)), (1, utterance(SPEECH[:3200]))]).sample_len
-    assert short is not None
-    assert long is not None
+    nothing = mx.zeros((1, 1))
+    short, long = (
+        engine._row(1, utterance(sound), "pt", nothing).most_tokens for sound in (SPEECH[: 16_000 * 2], SPEECH)
+    )
     assert 0 < short <= long <= 32
 
 
@@ -131,6 +126,7 @@ def test_the_neighbours_of_a_bad_request_are_answered(engine: WhisperEngine) -> 
         utterance(bytes(16_000 * 2 * 6)),
         utterance(language="xx"),
         utterance(language=""),
+        utterance(language="AUTO"),
         utterance(temperature=2.0),
         utterance(temperature=float("nan")),
     ):
@@ -165,34 +161,27 @@ def test_a_cancelled_request_is_never_decoded(engine: WhisperEngine) -> None:
     assert engine.stats()["utterances"] == 1
 
 
-def test_no_speech_is_believed_only_where_the_text_is_unsure(tiny_config: dict[str, Any]) -> None:
-    believing = WhisperEngine()
-    believing.load(tiny_config | {"no_speech_threshold": -1.0})
-    answer = believing._answer(1, utterance(), result("texto", average=-1.5, no_speech=0.9))
-    assert decoded(answer).text == ""
-    assert decoded(believing._answer(1, utterance(), result("texto", average=-0.5, no_speech=0.9))).text == "texto"
-
-
 def test_confidence_is_the_mean_token_probability(engine: WhisperEngine) -> None:
-    answer = decoded(engine._answer(1, utterance(), result("texto", average=float(np.log(0.25)), no_speech=0.0)))
-    assert answer.confidence == pytest.approx(0.25)
+    submit(engine, 1, utterance())
+    engine.step()
+    spoken = Spoken("texto", [1, 2], float(np.log(0.25)), mx.zeros((1, 1)))
+    answer = decoded(engine._answer(1, utterance(), "pt", spoken))
+    assert (answer.confidence, answer.no_speech, answer.language) == (pytest.approx(0.25), False, "pt")
+    silent = decoded(engine._answer(1, utterance(word_times=True), "pt", Spoken("", [], -3.0, mx.zeros((1, 1)))))
+    assert (silent.text, silent.confidence, silent.words, silent.no_speech) == ("", 0.0, (), True)
 
 
 def test_probabilities_that_are_not_numbers_fail_one_request(engine: WhisperEngine) -> None:
-    answer = engine._answer(1, utterance(), result("texto", average=float("nan"), no_speech=0.0))
+    engine._running[1] = (utterance(), "pt")
+    poisoned = SpokenRow(1, mx.zeros((1, 1)), [1], 9, log_probability=math.nan)
+    answer = engine._judge(poisoned)
     assert isinstance(answer, Failed)
     assert (answer.request_id, answer.code) == (1, "internal")
+    assert not engine.busy()
+    assert isinstance(transcripts(engine, utterance())[0], Transcript)
 
 
-def result(text: str, *, average: float, no_speech: float) -> Any:
-    from mlx_whisper.decoding import DecodingResult
-
-    return DecodingResult(
-        audio_features=mx.zeros((1, 1)), language="pt", text=text, avg_logprob=average, no_speech_prob=no_speech
-    )
-
-
-def decoded(answer: Output | Failed) -> Transcript:
+def decoded(answer: Output | Failed | None) -> Transcript:
     assert isinstance(answer, Output)
     return msgspec.msgpack.decode(answer.payload, type=Transcript)
 

@@ -1,9 +1,4 @@
-"""Decodes windows that hold one utterance each.
-
-Asked for times, a Whisper that heard nothing says nothing; asked for bare text, it invents. So every answer must begin with
-a time. mlx-whisper's own rules for times (0.4.3) can forbid every token at once, which ends in NaN; one utterance needs
-none of them beyond the first token.
-"""
+"""mlx-whisper's own decoding of one window, with the one rule for times that the engine has too: what the engine must equal."""
 
 from __future__ import annotations
 
