@@ -27,7 +27,7 @@ def register(verbs: Any) -> None:
     export = verbs.add_parser("export-notes", help="write the trained model for mlx-lm")
     _trained(export)
     export.add_argument("--out", type=Path, default=PACK)
-    export.add_argument("--bits", type=int, default=4, choices=(4, 8))
+    export.add_argument("--bits", type=int, default=8, choices=(4, 8))
     export.set_defaults(run=_export)
     evaluate = verbs.add_parser("evaluate-notes", help="score a notes model by itself, without the guard")
     evaluate.add_argument("--model", type=Path, default=PACK)

@@ -13,7 +13,7 @@ from tools.demo_models.notes import tokenizer as tokenizers
 
 FLOAT_WEIGHTS: Final = "float.safetensors"
 PARITY: Final = "parity.safetensors"
-BITS: Final = 4
+BITS: Final = 8
 GROUP: Final = 32
 
 

@@ -43,7 +43,7 @@ def test_what_is_exported_answers_as_the_training_does(tmp_path: Path) -> None:
     made = export(tmp_path / "run", tmp_path / "pack")
     assert made.difference < 1e-3
     assert made.same_choice > 0.99
-    assert json.loads((tmp_path / "pack" / "config.json").read_text())["quantization"]["bits"] == 4
+    assert json.loads((tmp_path / "pack" / "config.json").read_text())["quantization"]["bits"] == 8
 
 
 def test_the_smoke_training_follows_the_recorded_curve(tmp_path: Path) -> None:
