@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SYSTEM := $(shell uname -s | sed 's/Darwin/macos/;s/Linux/linux/')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-train run test check bench bench-store bench-api bench-engine bench-demo-models eval-notes train-demo train-smoke samples chaos-consult chaos-engines mac-acceptance lock sample clean
+.PHONY: help setup setup-dev setup-train run test check bench bench-store bench-api bench-engine bench-demo-models bench-pair bench-promote bench-failover bench-vip chaos-pair sim-cluster eval-notes train-demo train-smoke samples chaos-consult chaos-engines mac-acceptance lock sample clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,19 @@ chaos-consult: setup-dev ## kill -9 core at random moments of a consult (ROUNDS=
 
 chaos-engines: setup-dev ## break an engine in the middle of 50 streams; how the record and the streams fare
 	@$(BIN)/python bench/chaos_engines.py
+
+bench-pair: setup-dev ## writes acknowledged on both nodes, against PostgreSQL's synchronous replication (bench/peers_setup.sh first)
+	@$(BIN)/python bench/bench_pair.py $(if $(SECONDS_EACH),--seconds $(SECONDS_EACH)) $(if $(MINUTES),--minutes $(MINUTES))
+bench-promote: setup-dev ## promotion time against the size of the record
+	@$(BIN)/python bench/bench_promote.py
+bench-failover: setup-dev ## outages under five faults in network namespaces, against Patroni (root; bench/peers_setup.sh first)
+	@$(BIN)/python bench/bench_failover.py --rounds $(or $(ROUNDS),20)
+bench-vip: setup-dev ## how long the virtual IP takes to come, move and go (root)
+	@$(BIN)/python bench/vip_times.py
+chaos-pair: setup-dev ## mixed faults on a pair in network namespaces; lost and overlapping acknowledgements (root; ROUNDS=200)
+	@$(BIN)/python bench/chaos_pair.py --rounds $(or $(ROUNDS),200) $(if $(SEED),--seed $(SEED))
+sim-cluster: setup-dev ## random fault schedules over the real decisions (SCHEDULES=100000 SEED=1 BREAK=rule)
+	@$(BIN)/python -m tests.cluster.simulator --schedules $(or $(SCHEDULES),100000) --seed $(or $(SEED),1) $(if $(BREAK),--break $(BREAK))
 
 mac-acceptance: ## on a Mac: what only a Mac can show (afconvert, keychain, Metal), every test and the benches
 	@[ "$(SYSTEM)" = macos ] || { echo "mac-acceptance needs macOS on Apple silicon; this is $(SYSTEM). Nothing was checked."; exit 2; }
