@@ -169,7 +169,7 @@ def alone_and_deaf(pair: Pair) -> str:
             primary.stop_in_keepalive = True
             pair.world.after(5.0, primary.thaw)
         else:
-            primary.wall_step += rng.choice((-30.0, 0.0, 30.0))
+            primary.wall_step += rng.choice((-30.0, -30.0, 0.0))
             pair.world.wires.update({wire: None for wire in wires if wire[0] != wire[1]})
 
     pair.world.after(1.4, strike)
