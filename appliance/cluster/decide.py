@@ -7,8 +7,8 @@ Invariants, which the simulator and the property tests hold it to:
 3. Only a node that the sync key names leads by itself; the key names a node only if it holds every acknowledged write.
 4. Before a new primary's first acknowledgement its own receiver refuses every older epoch (FENCE), all that it received is
    in its database (DRAIN), and the sync key names it alone, with where its epoch began (CLAIM). In this order.
-5. A node that led an older epoch sets its database aside before it follows a newer one; it never goes back to writing it
-   unless the sync key still names it.
+5. A node that led an older epoch, or received more of it than the newer one was built on, sets that database aside before
+   it follows; it never goes back to writing it unless the sync key still names it.
 6. The address is here only while PRIMARY or DRAINING with a valid lease.
 7. With fewer than three voters another node than the last primary leads only on an operator's order, or after a planned
    handover; a node that is marked lost never leads by itself.
@@ -192,7 +192,8 @@ def _wait(state: State, seen: Observation, settings: Settings) -> Decision:
 
 def _follow(state: State, seen: Observation, leader: Leader, sync: Sync, settings: Settings) -> Decision:
     epoch = leader.epoch
-    role = Role.FENCED if _has_old_record(state, seen, epoch) else Role.STANDBY
+    strays = _strays(state, seen, sync)
+    role = Role.FENCED if strays else Role.STANDBY
     state = replace(state, role=role)
     if state.tries and seen.now < state.not_before - settings.retry_s * 0.5:
         return Decision(state)
@@ -200,15 +201,19 @@ def _follow(state: State, seen: Observation, leader: Leader, sync: Sync, setting
         return Decision(state, Order(Job.FENCE, epoch))
     if state.open:
         return Decision(state, Order(Job.CLOSE, epoch))
-    if _has_old_record(state, seen, epoch):
+    if strays:
         return Decision(state, Order(Job.SET_ASIDE, epoch, sync.base))
     if state.following != epoch:
         return Decision(state, Order(Job.FOLLOW, epoch, sync.base))
     return Decision(state)
 
 
-def _has_old_record(state: State, seen: Observation, epoch: int) -> bool:
-    return seen.report.record_epoch is not None and seen.report.record_epoch < epoch and state.compared != epoch
+def _strays(state: State, seen: Observation, sync: Sync) -> bool:
+    """Whether this disk may hold rows that the new epoch's history lacks: what we wrote, or received beyond its base."""
+    report = seen.report
+    wrote = report.record_epoch is not None and report.record_epoch < sync.epoch
+    received = sync.base < report.held < Position(sync.epoch, 0)
+    return (wrote or received) and state.compared != sync.epoch
 
 
 def _free(state: State, seen: Observation, view: ClusterView, settings: Settings) -> Decision:

@@ -83,7 +83,9 @@ class NodeHands(Protocol):
         ...
 
     async def set_aside_and_compare(self, base: Position) -> None:
-        """Keep this node's own old database apart and put rows that the history up to ``base`` lacks into the review queue.
+        """Keep this node's old database apart and put rows that the history up to ``base`` lacks into the review queue.
+
+        It is the one that this node wrote, or, on a standby that received more than ``base``, what it received.
 
         Needs what ``follow`` receives only for the comparison; may return before the comparison has ended.
         """

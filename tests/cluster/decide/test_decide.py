@@ -143,6 +143,15 @@ def test_a_returning_primary_sets_its_database_aside_before_it_follows() -> None
     assert state.role is Role.STANDBY
 
 
+@pytest.mark.parametrize(("held", "first"), [(Position(1, 4), Job.FOLLOW), (Position(1, 5), Job.SET_ASIDE)])
+def test_a_standby_that_received_more_than_the_new_epoch_was_built_on_keeps_it_apart(
+    held: Position, first: Job
+) -> None:
+    view = ClusterView(epoch=2, leader=Leader("a", 2, ""), sync=Sync(2, ("a",), Position(1, 4)))
+    decision = decide(State(role=Role.STANDBY), seen(view=view, report=NodeReport(held=held, fence=2)))
+    assert decision.order == Order(first, 2, Position(1, 4))
+
+
 def test_nobody_follows_a_candidate_that_has_not_claimed_its_epoch() -> None:
     view = replace(FREE, epoch=2, leader=Leader("a", 2, ""))
     assert decide(State(role=Role.STANDBY, following=1), seen(view=view)).order is None

@@ -88,6 +88,6 @@ class Disk:
         return self.last_own if self.record_epoch is not None else 0
 
     def set_aside(self) -> None:
-        """Our former record leaves the way, but not the disk."""
-        self.aside.append(tuple(self.rows))
+        """Our former record, or what was received, leaves the way, but not the disk."""
+        self.aside.append(tuple(self.drained(careless=True) or ()))
         self.rows, self.record_epoch, self.files, self._contiguous = [], None, {}, {}

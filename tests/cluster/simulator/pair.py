@@ -87,7 +87,7 @@ class Pair:
     def _operator(self, node: Node) -> None:
         """Somebody looks, and may promote what is left though it costs rows: the report names the other node."""
         if self.world.rng.random() < 0.8:
-            self.named.add(node.peer)
+            self.named.update(self.nodes)  # what either keeps apart is in the review queue
             order = Request(node.name, "operator", "", self.etcd.view.epoch, accept_loss=True)
             node.ask_etcd(lambda etcd: etcd.ask("promote", order), lambda _: None)
 
