@@ -100,9 +100,8 @@ def batches(pool: Pool, vocabulary: Vocabulary, groups: Iterable[Group]) -> Iter
                 if stop.is_set():
                     return
             put(None)
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001  it is raised again in the trainer's thread
             put(error)
-            raise
 
     thread = threading.Thread(target=work, name="speech-batches", daemon=True)
     thread.start()

@@ -32,6 +32,7 @@ def export(network: SpeechNetwork, vocabulary: Vocabulary, out: Path, bits: int 
     layers = range(network.shape.decoder)
     heads = mx.array([[layer, head] for layer in layers for head in range(GUIDED_HEADS)], mx.int32)
     arrays = [(name, mx.array(value)) for name, value in weights.items()]
+    model.alignment_heads = heads
     model.load_weights([*arrays, ("alignment_heads", heads)], strict=True)
     config: dict[str, Any] = {**dimensions, "model_type": "whisper"}
     if bits is not None:

@@ -15,7 +15,7 @@ from tools.demo_models.speech.vocabulary import load_vocabulary
 
 POOL: Final = PoolPlan(160, seed=3, per_shard=160)
 PLAN: Final = TrainingPlan(640, 288, seed=3, positions=1_000, shape=Shape(state=96, heads=4, encoder=1, decoder=1))
-_CONSULTS: Final = 400
+_CONSULTS: Final = 5_000
 _CURVE: Final = EXPECTED / "smoke.curve.jsonl"
 _LOSSES: Final = ("text", "guide", "letters", "tokens")
 

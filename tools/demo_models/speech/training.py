@@ -92,8 +92,10 @@ class Training:
             self.step += 1
             self.windows += len(batch.inputs)
             self._note(loss)
-            if self.step % _EVERY == 0 or self.windows >= plan.windows:
+            if self.step % _EVERY == 0:
                 yield self._point(factor, time.monotonic() - began)
+        if self.step % _EVERY:
+            yield self._point(schedule(self.step, 1.0), time.monotonic() - began)
 
     def save(self, path: Path) -> None:
         """A checkpoint that ``restore`` goes on from."""
