@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from appliance.cluster.decisions import Tell
 from appliance.cluster.etcd_keys import Request
-from tests.cluster.simulator.faults import FAULTS, heal
+from tests.cluster.simulator.faults import FAULTS, alone_and_deaf, heal
 from tests.cluster.simulator.node import Node
 from tests.cluster.simulator.world import Etcd, World
 
@@ -57,7 +57,9 @@ class Pair:
         self.operator_awake = rng.random() < 0.2
         for _ in range(rng.choice((1, 1, 2, 2, 2, 3, 4))):
             fault = rng.choice(FAULTS)
-            world.at(rng.uniform(FAULTS_FROM_S, FAULTS_UNTIL_S), self._strike, fault)
+            # This one needs the time that an operator takes to notice and to decide.
+            until = FAULTS_FROM_S + 0.5 if fault is alone_and_deaf else FAULTS_UNTIL_S
+            world.at(rng.uniform(FAULTS_FROM_S, until), self._strike, fault)
         world.run_until(FAULTS_UNTIL_S + 2.0, self._broke)
         heal(self)
         healed = world.now
