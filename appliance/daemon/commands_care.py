@@ -18,7 +18,7 @@ from appliance.daemon.ports import with_ports
 @click.option("--stop-after", is_flag=True, help="Stop the node once the note is signed, instead of serving on.")
 @click.option("--no-admin", is_flag=True, help="Without the dashboard.")
 def demo(home: Path, port_base: int | None, stop_after: bool, no_admin: bool) -> None:
-    """Start a node, load a synthetic patient, take the sample consult through the API to a signed note, serve on."""
+    """Start a node, load a synthetic patient, take the sample consults through the API to signed notes, serve on."""
     from appliance.daemon.demo.show import show
     from appliance.daemon.initialise import initialise_for_development
     from appliance.daemon.up import Up

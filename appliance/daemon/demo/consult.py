@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import httpx
+import msgspec
 
+from appliance.care.note_schema import DraftFact
 from appliance.daemon.demo.phone import Phone, RefusedError, chunks
 
 Report = Callable[[str, str], None]
@@ -37,6 +39,11 @@ class Consult:
     def text(self) -> str:
         """The transcript in one line."""
         return " ".join(segment["text"].strip() for segment in self.transcript["segments"])
+
+    @property
+    def facts(self) -> list[DraftFact]:
+        """The note's facts, as values."""
+        return msgspec.convert(self.note["facts"], list[DraftFact])
 
 
 class ConsultFailedError(Exception):

