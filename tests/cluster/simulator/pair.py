@@ -63,6 +63,7 @@ class Pair:
         world.run_until(FAULTS_UNTIL_S + 2.0, self._broke)
         heal(self)
         healed = world.now
+        world.after(8.0, self._decide_about_damage)
         served = world.run_until(
             healed + SERVES_WITHIN_S, lambda: self._broke() or self._last_acknowledged > healed + 1.5
         )
@@ -92,6 +93,15 @@ class Pair:
             self.named.update(self.nodes)  # what either keeps apart is in the review queue
             order = Request(node.name, "operator", "", self.etcd.view.epoch, accept_loss=True)
             node.ask_etcd(lambda etcd: etcd.ask("promote", order), lambda _: None)
+
+    def _decide_about_damage(self) -> None:
+        """A damaged file does not heal: if the only node that may lead lacks one, somebody must choose what there is."""
+        damaged = any("loses one received file" in blow for blow in self.blows)
+        if damaged and self.etcd.view.leader is None:
+            best = max(self.nodes.values(), key=lambda node: node.disk.held())
+            self.named.update(self.nodes)
+            order = Request(best.name, "operator", "", self.etcd.view.epoch, accept_loss=True)
+            best.ask_etcd(lambda etcd: etcd.ask("promote", order), lambda _: None)
 
     def _strike(self, fault: object) -> None:
         assert callable(fault)
