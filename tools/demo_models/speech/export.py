@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.demo_models.speech.mel import BANDS
-from tools.demo_models.speech.network import AUDIO_POSITIONS, GUIDED_HEADS, TEXT_POSITIONS, Shape, SpeechNetwork
+from tools.demo_models.speech.network import AUDIO_POSITIONS, GUIDED_HEADS, TEXT_POSITIONS, SpeechNetwork
+from tools.demo_models.speech.plans import Shape
 from tools.demo_models.speech.vocabulary import FULL_SIZE, Vocabulary
 
 Weights = dict[str, NDArray[Any]]

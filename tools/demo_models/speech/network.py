@@ -6,7 +6,6 @@ Two connectionist heads (letters, and text tokens) help the encoder while it lea
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
@@ -15,6 +14,7 @@ from torch.nn import functional
 
 from tools.demo_models.speech.letters import ALPHABET
 from tools.demo_models.speech.mel import BANDS
+from tools.demo_models.speech.plans import Shape
 from tools.demo_models.speech.vocabulary import Vocabulary
 
 TEXT_POSITIONS: Final = 448
@@ -22,16 +22,6 @@ AUDIO_POSITIONS: Final = 500
 GUIDED_HEADS: Final = 2
 """The first heads of each decoder layer are taught where words are; the product reads word times from them."""
 Tensor = Any
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """``state`` features, ``heads``, ``encoder`` and ``decoder`` layers."""
-
-    state: int = 192
-    heads: int = 4
-    encoder: int = 3
-    decoder: int = 2
 
 
 class Attention(nn.Module):  # type: ignore[misc]

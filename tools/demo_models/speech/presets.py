@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tools.demo_models.speech.plans import TrainingPlan
 from tools.demo_models.speech.pool import PoolPlan
-from tools.demo_models.speech.training import TrainingPlan
 
 EXPECTED: Final = Path(__file__).parent / "expected"
 

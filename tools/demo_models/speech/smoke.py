@@ -7,10 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from tools.demo_models.speech.network import Shape
+from tools.demo_models.speech.plans import Shape, TrainingPlan
 from tools.demo_models.speech.pool import Pool, PoolPlan, make_shards, prepare_pool
 from tools.demo_models.speech.presets import EXPECTED
-from tools.demo_models.speech.training import Point, Training, TrainingPlan
+from tools.demo_models.speech.training import Point, Training
 from tools.demo_models.speech.vocabulary import load_vocabulary
 
 POOL: Final = PoolPlan(160, seed=3, per_shard=160)

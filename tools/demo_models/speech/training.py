@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,35 +16,18 @@ import torch
 from tools.demo_models.speech.batches import batches
 from tools.demo_models.speech.losses import Losses, losses
 from tools.demo_models.speech.muon import Muon
-from tools.demo_models.speech.network import Shape, SpeechNetwork
+from tools.demo_models.speech.network import SpeechNetwork
+from tools.demo_models.speech.plans import CONSTANT_SHARE, Shape, TrainingPlan
 from tools.demo_models.speech.pool import Pool
 from tools.demo_models.speech.vocabulary import Vocabulary, load_vocabulary
 from tools.demo_models.speech.windows import plan_groups
 
 _ADAM_RATE: Final = 2e-3
 _WARM_UP_STEPS: Final = 40
-CONSTANT_SHARE: Final = 0.45
 _LEAST_FACTOR: Final = 0.02
 _SMOOTHING: Final = 0.95
 _EVERY: Final = 20
 _CHECKPOINT_EVERY: Final = 100
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingPlan:
-    """``windows`` presented in all, ``constant`` of them at the full learning rate, about ``positions`` (20 ms) a step."""
-
-    windows: int
-    constant: int
-    seed: int = 1
-    positions: int = 2_800
-    shape: Shape = field(default_factory=Shape)
-
-    def progress(self, windows: int) -> float:
-        """0 to 0.45 through the constant part, to 1 through the decay: all stages of the training hang on it."""
-        if windows < self.constant:
-            return CONSTANT_SHARE * windows / self.constant
-        return CONSTANT_SHARE + (1 - CONSTANT_SHARE) * (windows - self.constant) / (self.windows - self.constant)
 
 
 @dataclass(frozen=True, slots=True)

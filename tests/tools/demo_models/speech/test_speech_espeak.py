@@ -40,7 +40,8 @@ def test_every_voice_of_the_lists_is_one_of_its_own() -> None:
         samples = speaker().say("Nega febre.", Delivery(f"pt-br+{variant}")).samples
         assert int(np.abs(samples.astype(int)).max()) > 1000, variant
         sounds[variant] = samples.tobytes()
-    assert len(set(sounds.values())) == len(sounds)
+    twins = [(one, other) for one in sounds for other in sounds if one < other and sounds[one] == sounds[other]]
+    assert twins == [("edward", "edward2")]  # espeak-ng 1.51 has it twice; taking it out would change every pool
 
 
 def test_held_out_voices_are_never_drawn_for_training() -> None:

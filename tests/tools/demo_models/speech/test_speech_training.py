@@ -19,12 +19,12 @@ from tools.demo_models.speech.damage import DamageOdds  # noqa: E402
 from tools.demo_models.speech.export import export, full_weights  # noqa: E402
 from tools.demo_models.speech.losses import losses  # noqa: E402
 from tools.demo_models.speech.muon import Muon, orthogonal  # noqa: E402
-from tools.demo_models.speech.network import Shape, SpeechNetwork, sinusoids  # noqa: E402
+from tools.demo_models.speech.network import SpeechNetwork, sinusoids  # noqa: E402
+from tools.demo_models.speech.plans import Shape, TrainingPlan  # noqa: E402
 from tools.demo_models.speech.pool import Pool  # noqa: E402
 from tools.demo_models.speech.presets import PRESETS  # noqa: E402
 from tools.demo_models.speech.training import (  # noqa: E402
     Training,
-    TrainingPlan,
     schedule,
     train,
     trained_network,
