@@ -1,10 +1,10 @@
 """The product's two sample consults: held-out data of the generator, in two voices, with their gold notes.
 
-How they were chosen: in order of the seeds ``sample/1``, ``sample/2``, …, the first consults that show enough and that the
-demonstration models carry from voice to note without a mistake: ``sample/102`` (about the twentieth that was tried) in a
-training voice, ``sample/112`` in the held-out voice f4. They show the product, not the models: how often the models are
-wrong is what ``make bench-demo-models`` tells, on consults that nobody chose. The synthesiser's noise differs a little
-from run to run; the recordings that were checked are the ones in the repository.
+How they were chosen: among some twenty seeds ``sample/N`` that were tried, not strictly in order, two consults that show enough
+and that the demonstration models carry from voice to note without a mistake: ``sample/102`` in a training voice, ``sample/112``
+in the held-out voice f4. They show the product, not the models: how often the models are wrong is what
+``make bench-demo-models`` tells, on consults that nobody chose. The synthesiser's noise differs a little from run to run; the
+recordings that were checked are the ones in the repository.
 """
 
 from __future__ import annotations
