@@ -96,11 +96,10 @@ async def test_the_next_group_commits_while_the_barrier_is_being_passed(open_dat
     async with asyncio.timeout(60):
         while len(await database.read(things)) < 4:
             pass
-    assert barrier.asked == 1
     assert not any(task.done() for task in (first, *later))
     barrier.let_pass()
     assert await asyncio.gather(first, *later) == ["a", "b", "c", "d"]
-    assert barrier.asked == 2  # one more pass covered all three
+    assert 2 <= barrier.asked <= 4  # every group that was committed asks at once, for itself and those before it
 
 
 @pytest.mark.parametrize("error", [OSError("gone"), errors.FAILED()])
