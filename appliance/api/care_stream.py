@@ -27,7 +27,6 @@ from appliance.plugin_api.errors import FORBIDDEN, INVALID, ProntuarioError
 from appliance.plugin_api.http import AnyRoute, Reply, Request, Route, ServerSentEvent, WebSocketRoute, WebSocketSession
 
 TAG: Final = "dictations"
-_DONE: Final = 1000
 _NOTE_ENDED: Final = frozenset({"signed"})
 
 
@@ -137,7 +136,6 @@ class _Conversation:
                         await teller
         except ProntuarioError as error:
             await self._session.send(self._refusal(error))
-        await self._session.close(_DONE)
 
     async def _tell(self, subscription: Subscription) -> None:
         async for event in subscription.events():

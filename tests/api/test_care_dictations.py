@@ -252,6 +252,16 @@ async def tell(socket: Any, sequence: int, data: bytes, **change: Any) -> dict[s
     return answer
 
 
+async def test_a_recording_is_told_to_reconnect_when_the_node_hands_over(clinic: Clinic) -> None:
+    async with clinic.client() as client:
+        dictation = await clinic.opened(client)
+    async with asyncio.timeout(30), stream(clinic, dictation) as socket:
+        await socket.recv()
+        clinic.api.app.hand_over()
+        await socket.wait_closed()
+        assert (socket.close_code, socket.close_reason) == (1012, "reconnect")
+
+
 async def test_a_websocket_survives_nonsense(clinic: Clinic) -> None:
     async with clinic.client() as client:
         dictation = await clinic.opened(client)
