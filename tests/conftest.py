@@ -17,6 +17,10 @@ from typing import Any
 import httpx
 import pytest
 
+from appliance.plugin_api.blas import load_openblas
+
+load_openblas()  # before any test module imports MLX: what runs in this process is 30 times faster with it
+
 collect_ignore_glob = [] if sys.platform == "darwin" else ["mac/*"]
 """What only a Mac can show is collected only there."""
 

@@ -85,6 +85,9 @@ def _export(asked: argparse.Namespace) -> int:
 
 
 def _evaluate(asked: argparse.Namespace) -> int:
+    from appliance.plugin_api.blas import load_openblas
+
+    load_openblas()
     from tools.demo_models.notes.evaluate import SETS, evaluate_chat, evaluate_notes
     from tools.demo_models.notes.writer import Writer
 

@@ -83,6 +83,9 @@ def _export(asked: argparse.Namespace) -> int:
 
 
 def _evaluate(asked: argparse.Namespace) -> int:
+    from appliance.plugin_api.blas import load_openblas
+
+    load_openblas()
     from tools.demo_models.speech.evaluation import described, evaluate
     from tools.demo_models.speech.pool import Pool
     from tools.demo_models.speech.presets import HELD_OUT
