@@ -242,7 +242,10 @@ def test_the_demonstration_speaks_one_language_and_takes_no_prompt(tiny_config: 
     demonstration = WhisperEngine()
     demonstration.load(tiny_config | {"demonstration": True})
     plain, other = transcripts(demonstration, utterance(), utterance(language="en", prompt="losartana"))
-    assert plain == other
+    assert (plain.text, plain.language) == (other.text, other.language)
+    assert plain.confidence == pytest.approx(
+        other.confidence, rel=1e-5
+    )  # two rows of one product of matrices may round apart
 
 
 def test_a_checkpoint_is_the_same_every_time(tiny_whisper: Path, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def register(subparsers: Any) -> None:
 def _verb(subparsers: Any, name: str, run: Callable[[argparse.Namespace], int], about: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = subparsers.add_parser(name, help=about)
     parser.add_argument("--work", type=Path, required=True, help="where pools, checkpoints and curves lie")
-    parser.add_argument("--preset", choices=("full", "ten-minutes"), default="full")
+    parser.add_argument("--preset", choices=("full", "second", "ten-minutes"), default="full")
     parser.set_defaults(run=run)
     return parser
 
@@ -65,9 +65,10 @@ def _train(asked: argparse.Namespace) -> int:
     from tools.demo_models.speech.training import train
 
     torch.set_num_threads(asked.threads)
-    plan = PRESETS[asked.preset].training
-    bar = Bar("train-speech", plan.windows)
-    for point in train(_pool_folder(asked, "pool"), _run_folder(asked), plan):
+    preset = PRESETS[asked.preset]
+    first_leg = Path(asked.work) / f"run-{preset.after}" if preset.after else None
+    bar = Bar("train-speech", preset.training.windows)
+    for point in train(_pool_folder(asked, "pool"), _run_folder(asked), preset.training, first_leg):
         bar.show(point.windows, f"text loss {point.text:.3f}, right {point.accuracy:.1%}")
     return 0
 
@@ -112,7 +113,10 @@ def _smoke(asked: argparse.Namespace) -> int:
 
 
 def _pool_folder(asked: argparse.Namespace, name: str) -> Path:
-    return Path(asked.work) / (f"pool-{asked.preset}" if name == "pool" else f"held-out-{name}")
+    from tools.demo_models.speech.presets import PRESETS
+
+    spoken_for = PRESETS[asked.preset].after or asked.preset
+    return Path(asked.work) / (f"pool-{spoken_for}" if name == "pool" else f"held-out-{name}")
 
 
 def _run_folder(asked: argparse.Namespace) -> Path:

@@ -18,12 +18,15 @@ class Preset:
 
     pool: PoolPlan
     training: TrainingPlan
+    after: str = ""
+    """The preset whose run this one begins with: it is its second leg, on the same pool."""
 
 
 FULL: Final = Preset(PoolPlan(44_000, seed=1), TrainingPlan(33_000, 11_700, positions=3_400))
+SECOND: Final = Preset(FULL.pool, TrainingPlan(45_000, 0, seed=2, positions=3_400, begins=0.72), after="full")
 TEN_MINUTES: Final = Preset(PoolPlan(6_000, seed=1), TrainingPlan(5_000, 2_250, positions=3_400))
 """About ten minutes of one core, making the pool included."""
-PRESETS: Final = {"full": FULL, "ten-minutes": TEN_MINUTES}
+PRESETS: Final = {"full": FULL, "second": SECOND, "ten-minutes": TEN_MINUTES}
 HELD_OUT_SEED: Final = 77
 HELD_OUT: Final = {
     "clean": PoolPlan(300, HELD_OUT_SEED, "held_out", "clean"),

@@ -98,6 +98,13 @@ class Training:
         self._adam.load_state_dict(state["adam"])
         self.step, self.windows, self._smooth = state["step"], state["windows"], state["smooth"]
 
+    def begin_with(self, path: Path) -> None:
+        """Take the weights of an ended run, and nothing else of it. Raises ``ValueError`` for another shape."""
+        state = torch.load(path, weights_only=True)
+        if state["plan"]["shape"] != asdict(self.plan.shape):
+            raise ValueError(f"{path} has another shape: {state['plan']['shape']}")
+        self.network.load_state_dict(state["network"])
+
     def _update(self, loss: Losses, progress: float) -> float:
         self.network.zero_grad(set_to_none=True)
         loss.total.backward()
@@ -127,8 +134,14 @@ def schedule(step: int, progress: float) -> float:
     return rise * min(1.0, max(_LEAST_FACTOR, (1 - progress) / (1 - CONSTANT_SHARE)))
 
 
-def train(pool_folder: Path, out: Path, plan: TrainingPlan) -> Iterator[Point]:
-    """Train into ``out`` (``checkpoint.pt``, ``curve.jsonl``), going on where a broken run stopped; yields the curve."""
+def train(pool_folder: Path, out: Path, plan: TrainingPlan, first_leg: Path | None = None) -> Iterator[Point]:
+    """Train into ``out`` (``checkpoint.pt``, ``curve.jsonl``), going on where a broken run stopped; yields the curve.
+
+    ``first_leg`` is the folder of the ended run whose weights a second leg begins with. Raises ``ValueError`` where a second
+    leg has none.
+    """
+    if (first_leg is None) != (plan.begins == 0):
+        raise ValueError("a second leg begins with the weights of a first one, and nothing else does")
     out.mkdir(parents=True, exist_ok=True)
     vocabulary = load_vocabulary(pool_folder / "vocabulary.json")
     vocabulary.save(out / "vocabulary.json")
@@ -140,6 +153,8 @@ def train(pool_folder: Path, out: Path, plan: TrainingPlan) -> Iterator[Point]:
         curve.write_text("".join(f"{line}\n" for line in kept))
     else:
         curve.write_text("")
+        if first_leg is not None:
+            training.begin_with(first_leg / "checkpoint.pt")
     for point in training.run():
         with curve.open("a") as lines:
             lines.write(json.dumps(asdict(point)) + "\n")

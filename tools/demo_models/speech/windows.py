@@ -110,7 +110,7 @@ def plan_groups(pool: Pool, plan: Plan) -> Iterator[Group]:
     for macro in range(math.ceil(plan.windows / _MACRO)):
         rng = random.Random(f"{plan.seed}/{macro}")
         stage = Stage(plan.progress(planned))
-        there = min(len(pool), int(_FIRST_POOL + _GROWTH * planned))
+        there = len(pool) if plan.progress(0) else min(len(pool), int(_FIRST_POOL + _GROWTH * planned))
         made = sorted((_window(pool, rng, stage, there) for _ in range(_MACRO)), key=lambda window: window.seconds)
         groups = list(_grouped(made, plan.positions, stage, rng))
         rng.shuffle(groups)
