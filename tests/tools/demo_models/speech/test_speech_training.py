@@ -139,9 +139,29 @@ def test_the_schedule_rises_stays_and_falls_to_nothing() -> None:
     assert schedule(100, 1.0) == pytest.approx(0.02)
     for preset in PRESETS.values():
         plan = preset.training
-        assert plan.progress(0) == 0.0
-        assert plan.progress(plan.constant) == pytest.approx(0.45)
         assert plan.progress(plan.windows) == pytest.approx(1.0)
+        if preset.after:
+            assert plan.progress(0) == plan.begins > 0.45
+            assert preset.pool == PRESETS[preset.after].pool
+        else:
+            assert plan.progress(0) == 0.0
+            assert plan.progress(plan.constant) == pytest.approx(0.45)
+
+
+def test_a_second_leg_begins_with_the_weights_of_the_first(pool_folder: Path, tmp_path: Path) -> None:
+    list(train(pool_folder, tmp_path / "one", PLAN))
+    plan = replace(PLAN, begins=0.8, seed=2)
+    with pytest.raises(ValueError, match="a second leg begins"):
+        list(train(pool_folder, tmp_path / "two", plan))
+    with pytest.raises(ValueError, match="a second leg begins"):
+        list(train(pool_folder, tmp_path / "two", PLAN, tmp_path / "one"))
+    first, *_ = train(pool_folder, tmp_path / "two", plan, tmp_path / "one")
+    fresh, *_ = train(pool_folder, tmp_path / "fresh", replace(PLAN, seed=2))
+    assert first.text < fresh.text
+    with pytest.raises(ValueError, match="another shape"):
+        Training(Pool(pool_folder), trained_network(tmp_path / "one")[1], replace(plan, shape=Shape())).begin_with(
+            tmp_path / "one" / "checkpoint.pt"
+        )
 
 
 def test_a_broken_training_goes_on_as_if_it_had_not_stopped(pool_folder: Path, tmp_path: Path) -> None:
