@@ -23,7 +23,7 @@ from appliance.daemon.pair.founding import found_for_development
 from appliance.daemon.pair.plan import PairPlan, Place
 from bench.peers import signal_tree
 from bench.report import say
-from tests.cluster.netlab import INTERFACE, LAN, VIP, NetLab
+from tests.cluster.netlab import DIRECT, INTERFACE, LAN, VIP, NetLab
 
 ROOT = Path(__file__).resolve().parent.parent
 PRONTUARIO = [sys.executable, "-m", "appliance.daemon"]
@@ -144,7 +144,10 @@ class PairLab:
 
     # -- inside ------------------------------------------------------------------------------------------------------
     def _plan(self) -> PairPlan:
-        first, second = (Place(name=node, host=LAN[node], listen="0.0.0.0", api_port=API_PORT) for node in NODES)  # noqa: S104  its own namespace
+        first, second = (
+            Place(name=node, host=LAN[node], link=DIRECT[node], listen="0.0.0.0", api_port=API_PORT)  # noqa: S104  its own namespace
+            for node in NODES
+        )
         witness = Place(name=WITNESS, host=LAN["voter"])
         return PairPlan(
             first=first,

@@ -22,26 +22,25 @@ from appliance.cluster.peer_messages import (
     read_downward,
     to_frame,
 )
+from appliance.cluster.peer_ways import Ways
 from appliance.cluster.replication_errors import PEER_AWAY, PEER_MISUNDERSTOOD
 from appliance.plugin_api.errors import ProntuarioError, catalogue
 from appliance.telemetry.logs import get_logger
 
 log = get_logger("peer")
 R = TypeVar("R", bound=Response)
-_CONNECT_S: Final = 1.5
 _SILENCE_S: Final = 3.0
 """After an unanswered question and no word for so long the connection is given up: a cut cable says nothing."""
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 1.0
 _QUEUED_BYTES: Final = 8 << 20
-_GOODBYE_S: Final = 1.0
 
 
 class PeerLink:
     """A client of the peer's ``PeerServer``. ``start`` it; it connects by itself, again and again.
 
-    ``name`` is the peer's: its certificate must carry it. ``on_up`` and ``on_down`` are told when the connection stands
-    and when it is gone; they must not wait.
+    ``name`` is the peer's: its certificate must carry it. ``other_way`` is a second address of the same peer, used while
+    ``host`` is silent. ``on_up`` and ``on_down`` are told when the connection stands and when it is gone; they must not wait.
     """
 
     def __init__(
@@ -51,18 +50,18 @@ class PeerLink:
         tls: ssl.SSLContext,
         *,
         name: str,
+        other_way: str = "",
         on_up: Callable[[], None] = lambda: None,
         on_down: Callable[[], None] = lambda: None,
     ) -> None:
-        self._address = (host, port)
-        self._tls = tls
-        self._name = name
+        self._ways = Ways((host, other_way), port, tls, name, frame_limit=2 * MAX_FRAME_BYTES)
         self._on_up = on_up
         self._on_down = on_down
         self._writer: asyncio.StreamWriter | None = None
         self._number = 0
         self._waiting: dict[int, asyncio.Queue[Downward | None]] = {}
         self._up = asyncio.Event()
+        self._idle = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self.last_heard_s: float | None = None
         """When the peer last said anything (``time.monotonic``)."""
@@ -71,6 +70,11 @@ class PeerLink:
     def is_up(self) -> bool:
         """Whether the connection stands now. A peer that froze shows only by not answering."""
         return self._up.is_set()
+
+    @property
+    def way(self) -> str:
+        """The peer's address by which the connection stands, or is tried next."""
+        return self._ways.now
 
     async def wait_up(self) -> None:
         """Return once the connection stands."""
@@ -143,11 +147,14 @@ class PeerLink:
         self._number += 1
         number = self._number
         replies = self._waiting[number] = asyncio.Queue()
+        self._idle.clear()
         try:
             self._writer.write(to_frame(Request(number, question)))
             yield number, replies
         finally:
             self._waiting.pop(number, None)
+            if not self._waiting:
+                self._idle.set()
 
     async def _drain(self) -> None:
         if self._writer is not None:
@@ -169,29 +176,26 @@ class PeerLink:
         pause_s = _FIRST_PAUSE_S
         while True:
             began = time.monotonic()
+            fresh_way = False
             try:
                 await self._one_connection()
-            except (OSError, TimeoutError, asyncio.IncompleteReadError, FrameError) as error:
-                level = log.debug if self._was_refused(error) else log.info
+            except (ConnectionResetError, asyncio.IncompleteReadError, FrameError) as error:
+                # The peer itself hung up: it is to be had on the same cable again soon.
+                log.info("no link to the peer", error=type(error).__name__)
+                self._ways.prefer()
+            except (OSError, TimeoutError) as error:
+                level = log.debug if isinstance(error, ConnectionRefusedError) else log.info
                 level("no link to the peer", error=type(error).__name__)
+                fresh_way = self._ways.turn()
             if time.monotonic() - began > _LONGEST_PAUSE_S:
                 pause_s = _FIRST_PAUSE_S
-            await asyncio.sleep(pause_s * random.uniform(0.8, 1.2))  # noqa: S311  spreads attempts, hides nothing
-            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
-
-    @staticmethod
-    def _was_refused(error: Exception) -> bool:
-        return isinstance(error, ConnectionRefusedError)
+            if not fresh_way:
+                await asyncio.sleep(pause_s * random.uniform(0.8, 1.2))  # noqa: S311  spreads attempts, hides nothing
+                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
     async def _one_connection(self) -> None:
-        async with asyncio.timeout(_CONNECT_S):
-            reader, writer = await asyncio.open_connection(
-                *self._address,
-                ssl=self._tls,
-                server_hostname=self._name,
-                ssl_shutdown_timeout=_GOODBYE_S,
-                limit=2 * MAX_FRAME_BYTES,
-            )
+        reader, writer = await self._ways.open()
+        back = asyncio.create_task(self._go_back(writer), name="back to the cable") if self._ways.detour else None
         try:
             writer.transport.set_write_buffer_limits(high=_QUEUED_BYTES)
             self._writer = writer
@@ -203,7 +207,18 @@ class PeerLink:
                 if waiting := self._waiting.get(message.number):
                     waiting.put_nowait(message)
         finally:
+            if back is not None:
+                back.cancel()
             self._lose(writer)
+
+    async def _go_back(self, detour: asyncio.StreamWriter) -> None:
+        """Leave the detour as soon as the cable is whole, between two questions so that none is lost."""
+        log.warning("the cable to the peer is silent; the LAN is used")
+        await self._ways.wait_for_the_first()
+        while self._waiting:
+            await self._idle.wait()
+        log.warning("the cable to the peer is whole again")
+        detour.transport.abort()
 
     def _lose(self, writer: asyncio.StreamWriter) -> None:
         was_up = self._writer is not None

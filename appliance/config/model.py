@@ -62,11 +62,13 @@ class Cluster(_Section, frozen=True):
     """This node's name within the pair; it is in the node's certificate."""
     peer: str = "b"
     listen_host: str = "127.0.0.1"
-    """Where this node listens for its peer (and its etcd member for the others)."""
+    """Where this node listens for its peer; empty: on every interface."""
     peer_port: int = 8444
     """Where this node listens for its peer."""
     peer_host: str = "127.0.0.1"
     """The other node's address on the link between the two."""
+    peer_lan_host: str = ""
+    """The other node's address on the LAN, where ``peer_host`` is on a cable of their own: called when that is silent."""
     peer_peer_port: int = 8444
     """Where the other node listens for this one."""
     peer_api: str = ""

@@ -28,6 +28,8 @@ def cluster() -> None:
 @click.option(
     "--witness-address", help="The third voter's address. Without one there is no automatic takeover (see the runbook)."
 )
+@click.option("--link-address", default="", help="This node's address on a cable between the two; replication uses it.")
+@click.option("--peer-link-address", default="", help="The second node's address on that cable.")
 @click.option("--vip", multiple=True, help="The virtual IP, IPv4 or IPv6; repeat it for both.")
 @click.option("--vip-interface", default="", help="The network interface that carries it, the same on both nodes.")
 @click.option(

@@ -29,13 +29,15 @@ class Wishes:
     client_address: str
     join_port: int
     witness_folder: Path | None
+    link_address: str = ""
+    peer_link_address: str = ""
 
     def plan(self, api_port: int) -> PairPlan:
         """The pair with this hospital's addresses and the ports that are usual."""
         reached = self.client_address or (f"{self.vip[0]}:{api_port}" if self.vip else "")
         return PairPlan(
-            first=Place(name=FIRST, host=self.address, api_port=api_port),
-            second=Place(name=SECOND, host=self.peer_address, api_port=api_port),
+            first=Place(name=FIRST, host=self.address, link=self.link_address, api_port=api_port),
+            second=Place(name=SECOND, host=self.peer_address, link=self.peer_link_address, api_port=api_port),
             witness=Place(name=THIRD, host=self.witness_address) if self.witness_address else None,
             client_address=reached,
             vip_addresses=self.vip,

@@ -35,7 +35,14 @@ class Neighbour:
         handlers = {**self.receiver.handlers(), **blobs.handlers(), **models.handlers(), Call: self._on_call}
         self.server = PeerServer(cluster.listen_host, cluster.peer_port, server_side(files), handlers)
         self.link, self.bulk = (
-            PeerLink(cluster.peer_host, cluster.peer_peer_port, client_side(files), name=cluster.peer) for _ in range(2)
+            PeerLink(
+                cluster.peer_host,
+                cluster.peer_peer_port,
+                client_side(files),
+                name=cluster.peer,
+                other_way=cluster.peer_lan_host,
+            )
+            for _ in range(2)
         )
 
     async def start(self) -> None:

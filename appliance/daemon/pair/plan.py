@@ -17,10 +17,16 @@ VipBackend = Literal["auto", "ip", "ifconfig", "keepalived"]
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """One voter, and unless it is only the third voter, one node. ``host`` is how the others reach it."""
+    """One voter, and unless it is only the third voter, one node. ``host`` is how everybody reaches it on the LAN.
+
+    Clients, the virtual IP and the voters among each other use the LAN. Replication uses the cable between the two nodes,
+    if both have an address there, and falls back to the LAN.
+    """
 
     name: str
     host: str
+    link: str = ""
+    """Its address on the cable between the two nodes; empty: there is none."""
     listen: str = ""
     """The address to listen on; empty: ``host``."""
     api_port: int = Api().port
@@ -60,20 +66,23 @@ class PairPlan(msgspec.Struct, frozen=True, kw_only=True):
     def names_of(self, name: str) -> tuple[str, ...]:
         """What the node certificate of ``name`` carries, its name first."""
         place = self.place(name)
-        return (place.name, place.host)
+        return tuple(filter(None, (place.name, place.host, place.link)))
 
     def cluster_of(self, name: str) -> Cluster:
         """The ``[cluster]`` section of one of the two nodes."""
         own = self.place(name)
         other = self.second if name == self.first.name else self.first
         voters = sorted(self.voters, key=lambda place: place.name != name)
+        wired = bool(own.link and other.link)
         return Cluster(
             mode="paired",
             node=own.name,
             peer=other.name,
-            listen_host=own.bound,
+            # The cable's address may be absent while the cable is: binding to it would keep the node from starting.
+            listen_host=own.listen if wired else own.bound,
             peer_port=own.peer_port,
-            peer_host=other.host,
+            peer_host=other.link if wired else other.host,
+            peer_lan_host=other.host if wired else "",
             peer_peer_port=other.peer_port,
             peer_api=f"{_bracketed(other.host)}:{other.api_port}",
             client_address=self.client_address,

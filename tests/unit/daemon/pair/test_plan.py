@@ -40,6 +40,23 @@ def test_each_node_knows_the_other_and_asks_its_own_voter_first() -> None:
     assert len(without.cluster_of("a").etcd_endpoints) == 2
 
 
+def test_replication_uses_the_cable_that_both_have_and_knows_the_lan_beside_it() -> None:
+    wired = msgspec.structs.replace(
+        PLAN,
+        first=msgspec.structs.replace(PLAN.first, link="10.1.0.1", listen=""),
+        second=msgspec.structs.replace(PLAN.second, link="10.1.0.2"),
+    )
+    a, b = wired.cluster_of("a"), wired.cluster_of("b")
+    assert (a.peer_host, a.peer_lan_host) == ("10.1.0.2", "10.0.0.2")
+    assert (b.peer_host, b.peer_lan_host) == ("10.1.0.1", "10.0.0.1")
+    assert (a.listen_host, b.listen_host) == ("", ""), "on both, and not on an address that goes away with its cable"
+    assert a.etcd_endpoints == PLAN.cluster_of("a").etcd_endpoints, "voters and clients stay on the LAN"
+    assert b.peer_api == "10.0.0.1:9443"
+    assert wired.names_of("a") == ("a", "10.0.0.1", "10.1.0.1")
+    half = msgspec.structs.replace(wired, second=PLAN.second).cluster_of("a")
+    assert (half.peer_host, half.peer_lan_host, half.listen_host) == ("10.0.0.2", "", "10.0.0.1")
+
+
 @pytest.mark.parametrize("name", ["a", "b"])
 def test_a_written_section_is_read_back_as_it_was(tmp_path: Path, name: str) -> None:
     config = tmp_path / "prontuario.toml"
