@@ -134,6 +134,16 @@ def chunks(q: Query, dictation_id: str) -> list[Chunk]:
     return [rows.chunk(row) for row in found]
 
 
+def chunks_from(q: Query, dictation_id: str, first: int, limit: int) -> list[Chunk]:
+    """Up to ``limit`` stored chunks from number ``first`` on, as far as they follow one another without a gap."""
+    found = q.all(
+        "SELECT * FROM care_chunk WHERE dictation_id = ? AND sequence >= ? ORDER BY sequence LIMIT ?",
+        (dictation_id, first, limit),
+    )
+    stored = [rows.chunk(row) for row in found]
+    return [chunk for place, chunk in enumerate(stored) if chunk.sequence == first + place]
+
+
 def missing(q: Query, dictation_id: str, total: int | None = None) -> list[int]:
     """The numbers that are not stored, below ``total`` or, where that is unknown, below the highest stored one."""
     stored = {

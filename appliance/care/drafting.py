@@ -9,13 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import aclosing
 from itertools import count
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from appliance.care import guard
 from appliance.care.model import SECTION_CODES, Ai, Content, Fact, Section, SectionCode, Segment, Sentence
-from appliance.care.note_schema import PROMPT_VERSION, Draft, DraftFact, answer_schema, messages
+from appliance.care.note_schema import (
+    PROMPT_VERSION,
+    Draft,
+    DraftFact,
+    DraftSection,
+    DraftSentence,
+    answer_schema,
+    messages,
+)
 from appliance.plugin_api.capabilities import ChatModel, ChatOptions
 from appliance.plugin_api.engine import CallOptions
 from appliance.plugin_api.errors import ProntuarioError, define
@@ -35,6 +43,7 @@ MALFORMED = define(
     pt=("O modelo não devolveu uma nota válida.", "A transcrição foi mantida na nota."),
     en=("The model did not return a valid note.", "The transcript was kept in the note."),
 )
+Cited = TypeVar("Cited", DraftSentence, DraftFact)
 ATTEMPTS: Final = 2
 WIDEST: Final = 60
 """Segments that one question covers at most; longer consults are drafted in parts."""
@@ -143,7 +152,20 @@ def parse(text: str, numbers: Sequence[int]) -> Draft:
     cited += [number for fact in draft.facts for number in fact.segments]
     if not draft.sections or not set(cited) <= known:
         raise MALFORMED()
-    return draft
+    return _once(draft)
+
+
+def _once(draft: Draft) -> Draft:
+    """Without what the model said twice: small models repeat a fact or a sentence word by word, segments and all."""
+    sections = tuple(
+        DraftSection(section.code, tuple(dict.fromkeys(map(_cited_once, section.sentences))))
+        for section in draft.sections
+    )
+    return Draft(sections, tuple(dict.fromkeys(map(_cited_once, draft.facts))))
+
+
+def _cited_once(said: Cited) -> Cited:
+    return msgspec.structs.replace(said, segments=tuple(sorted(set(said.segments))))
 
 
 def _assemble(parts: Sequence[_Part], ai: Ai, transcript_sha256: str) -> Content:
@@ -159,8 +181,8 @@ def _assemble(parts: Sequence[_Part], ai: Ai, transcript_sha256: str) -> Content
         for section in part.draft.sections:
             for sentence in section.sentences:
                 verdict = guard.check_sentence(sentence.text, sentence.segments, texts)
-                cited = tuple(dict.fromkeys(sentence.segments))
-                sentences[section.code].append(Sentence(next(identifiers), sentence.text, cited, "ai", verdict))
+                drafted = Sentence(next(identifiers), sentence.text, sentence.segments, "ai", verdict)
+                sentences[section.code].append(drafted)
         facts += [_fact(fact, texts) for fact in part.draft.facts]
     sections = tuple(Section(code, tuple(sentences[code])) for code in SECTION_CODES)
     return Content(sections, tuple(facts), ai, transcript_sha256)

@@ -128,7 +128,7 @@ class Intake:
         """
         stored = await self._store.read(lambda q: dictations.chunks(q, dictation.id))
         digest, head = hashlib.sha256(), b""
-        async for piece in self._pieces(stored):
+        async for piece in self.pieces(stored):
             head += piece[: HEAD_BYTES - len(head)]
             if sha256 is None and len(head) == HEAD_BYTES:
                 break
@@ -141,10 +141,11 @@ class Intake:
     async def audio(self, dictation_id: str) -> AsyncIterator[bytes]:
         """The recording as it was sent, chunk after chunk, decrypted on the way."""
         stored = await self._store.read(lambda q: dictations.chunks(q, dictation_id))
-        async for piece in self._pieces(stored):
+        async for piece in self.pieces(stored):
             yield piece
 
-    async def _pieces(self, stored: Sequence[Chunk]) -> AsyncIterator[bytes]:
+    async def pieces(self, stored: Sequence[Chunk]) -> AsyncIterator[bytes]:
+        """The bytes of some stored chunks, decrypted on the way."""
         for chunk in stored:
             key = await self._store.read(partial(self._vault.find_key, key_id=chunk.key_id))
             async for piece in self._blobs.open(BlobRef(chunk.blob, chunk.size, chunk.key_id), key):

@@ -54,6 +54,8 @@ class Dictation(msgspec.Struct, frozen=True):
     opened_at: str
     completed_at: str | None
     changed_at: str
+    heard_by: str | None = None
+    """SHA-256 of the model that heard the segments so far."""
 
 
 class Chunk(msgspec.Struct, frozen=True):

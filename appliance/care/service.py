@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from appliance.care import audio, dictations, draft_job, errors, export, notes, signatures, transcription, transcripts
 from appliance.care.draft_job import Drafting
 from appliance.care.intake import Intake
+from appliance.care.live import LiveHearing
 from appliance.care.model import Dictation, Note
 from appliance.care.progress import Broker
 from appliance.care.record_forms import audio_document
@@ -52,6 +53,7 @@ class Consults:
         self.store = store
         self.broker = broker or Broker()
         self.intake = Intake(store=store, blobs=blobs, vault=vault, limits=limits, clock=clock, broker=self.broker)
+        self.live = LiveHearing(store=store, intake=self.intake, abilities=abilities, clock=clock, broker=self.broker)
         self._vault = vault
         self._clock = clock
         self._jobs = jobs
@@ -79,6 +81,10 @@ class Consults:
         await asyncio.to_thread(audio.sweep, self._spool)
         await self.store.write(self._resume)
         self._jobs.wake()
+
+    async def stop(self) -> None:
+        """Let go of the dictations that are being heard live. Safe to call twice."""
+        await self.live.stop()
 
     def _resume(self, tx: Transaction) -> None:
         for state in ("complete", "transcribing", "drafting"):

@@ -1,7 +1,7 @@
 """The job that turns a completed dictation into a transcript.
 
-Segments are kept as they become final. A crash starts the transcription afresh: what was there is cleared first, so
-nothing doubles. The recording lies in the clear only in the spool folder, for as long as it is decoded.
+Segments are kept as they become final, some of them while the recording was still open (``live``). Every attempt goes on
+after the last final segment, so nothing doubles and nothing that was told changes. The recording lies in the clear only in the spool folder, for as long as it is decoded.
 """
 
 from __future__ import annotations
@@ -113,16 +113,16 @@ class Transcription:
             user=dictation.author,
             patient=dictation.patient_id,
         )
-        options = capabilities.TranscriptionOptions(language=dictation.language)
-        number = 0
+        model = choice.instance.model().sha256
+        go_on = partial(transcripts.resume, dictation=dictation, model_sha256=model, now=self._now())
+        number, after = await self.store.write(go_on)
+        options = capabilities.TranscriptionOptions(language=dictation.language, skip_until=after)
         async with aclosing(choice.instance.transcribe(heard.stream(), options, call)) as spoken:  # type: ignore[type-var]
             async for utterance in spoken:
-                text = " ".join(utterance.text.split())
-                if not text:
-                    continue
-                number += 1
-                segment = Segment(number, utterance.start, utterance.end, text, utterance.confidence)
-                await self.store.write(partial(self._add, dictation, segment))
+                segment = transcripts.next_segment(number, after, utterance)
+                if segment is not None:
+                    await self.store.write(partial(self._add, dictation, segment))
+                    number += 1
 
     def _begin(self, dictation_id: str, tx: Transaction) -> Dictation | None:
         dictation = transcripts.begin(tx, dictation_id, self._now())
@@ -132,8 +132,7 @@ class Transcription:
 
     def _add(self, dictation: Dictation, segment: Segment, tx: Transaction) -> None:
         transcripts.add(tx, dictation, [segment], self._now())
-        told = {"number": segment.number, "start": segment.start, "end": segment.end, "text": segment.text}
-        tx.after_commit(partial(self.broker.publish, dictation.id, "segment", **told))
+        tx.after_commit(partial(self.broker.publish, dictation.id, "segment", **transcripts.told(segment)))
 
     def _finish(self, dictation: Dictation, ai: Ai, heard: Heard, tx: Transaction) -> None:
         done = transcripts.finish(

@@ -10,12 +10,14 @@ import msgspec
 
 from appliance.care import dictations, errors, rows
 from appliance.care.model import Ai, Dictation, Segment
+from appliance.plugin_api import capabilities
 from appliance.plugin_api.storage import Query, Transaction
 from appliance.security.canonical import canonical
 from appliance.store.jobs import enqueue
 
 DRAFT: Final = "care.draft"
 """Kind of the job that drafts the note."""
+_SAME_MOMENT_S: Final = 0.01
 
 
 class Transcript(msgspec.Struct, frozen=True):
@@ -37,13 +39,51 @@ def ask_for_draft(tx: Transaction, dictation_id: str) -> None:
 
 
 def begin(tx: Transaction, dictation_id: str, now: str) -> Dictation | None:
-    """Start a transcription afresh: what an earlier attempt left is cleared. None when there is nothing to do."""
+    """Start a transcription, which ``resume`` tells where to go on; earlier attempts write no more. None: nothing to do."""
     dictation = dictations.get(tx, dictation_id)
     if dictation.state not in ("complete", "transcribing", "failed"):
         return None
-    tx.execute("DELETE FROM care_segment WHERE dictation_id = ?", (dictation_id,))
     dictations.move(tx, dictation_id, "transcribing", now=now, attempt=dictation.attempt + 1, reason=None)
     return dictations.get(tx, dictation_id)
+
+
+def resume(tx: Transaction, dictation: Dictation, model_sha256: str, now: str) -> tuple[int, float]:
+    """How many segments are final already, and where the last one ends in seconds: what was told is not told differently.
+
+    Segments that another model heard are cleared: a transcript has one author. An empty hash is a model that can't tell its own.
+
+    Raises:
+        ProntuarioError: ``transcript.superseded`` 409 when a later attempt has started.
+    """
+    _still_mine(tx, dictation)
+    heard_by = dictations.get(tx, dictation.id).heard_by
+    if heard_by and model_sha256 and heard_by != model_sha256:
+        tx.execute("DELETE FROM care_segment WHERE dictation_id = ?", (dictation.id,))
+    if model_sha256 and heard_by != model_sha256:
+        tx.execute(
+            "UPDATE care_dictation SET heard_by = ?, changed_at = ? WHERE id = ?", (model_sha256, now, dictation.id)
+        )
+    known = segments(tx, dictation.id)
+    return len(known), known[-1].end if known else 0.0
+
+
+def next_segment(number: int, after: float, heard: capabilities.Segment) -> Segment | None:
+    """What was heard as the segment that follows number ``number``; None without text, or before ``after`` seconds."""
+    text = " ".join(heard.text.split())
+    if not text or heard.start < after - _SAME_MOMENT_S:
+        return None
+    return Segment(number + 1, heard.start, heard.end, text, heard.confidence)
+
+
+def told(segment: Segment) -> dict[str, object]:
+    """A final segment as those who follow the dictation are told of it."""
+    return {
+        "number": segment.number,
+        "start": segment.start,
+        "end": segment.end,
+        "text": segment.text,
+        "final": True,
+    }
 
 
 def add(tx: Transaction, dictation: Dictation, new: Sequence[Segment], now: str) -> None:

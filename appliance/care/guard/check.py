@@ -18,7 +18,7 @@ from appliance.care.guard.evidence import ACTION_WORDS, SIDES, Amount, Evidence,
 from appliance.care.guard.form import Token, tokens
 from appliance.care.guard.likeness import stem
 
-VERSION: Final = "2"
+VERSION: Final = "3"
 """Recorded with every verdict; raise it whenever a verdict could change."""
 _INVENTED_SHARE: Final = 0.5
 _RETOLD_SHARE: Final = 0.5
@@ -124,7 +124,8 @@ def _numbers(claim: Evidence, source: Evidence) -> Iterator[Problem]:
 
 def _unit_is_implied(amount: Amount) -> bool:
     milligrams = amount.unit == "mg" and is_drug(amount.anchor) and amount.anchor not in lexicon.NOT_IN_MILLIGRAMS
-    return milligrams or amount.unit in lexicon.IMPLIED_UNITS
+    usual = lexicon.IMPLIED_UNITS.get(amount.anchor)
+    return milligrams or (amount.unit in lexicon.IMPLIED_ANYWHERE if usual is None else amount.unit == usual)
 
 
 def _is_colloquial_pressure(amount: Amount) -> bool:
@@ -139,11 +140,11 @@ def _structured(claim: Evidence, source: Evidence) -> Iterator[Problem]:
     for date in claim.structured("date"):
         if not any(known == date or known.startswith(date + "_") for known in dates):
             yield Problem("date", date.removeprefix("date_").replace("_", "/"))
-    order = [amount.number for amount in source.amounts]
+    said = set(pairwise(amount.number for amount in source.amounts))
+    said |= set(pairwise(f"{Decimal(a.number) * 10:f}" for a in source.amounts if _is_colloquial_pressure(a)))
     for pair in claim.structured("pair"):
         first, second = pair.split("_")[1:]
-        swapped = first != second and (second, first) in pairwise(order) and (first, second) not in pairwise(order)
-        if swapped:
+        if (first, second) not in said:  # "120/120" is made of figures that were said, and yet wrong
             yield Problem("number", f"{first}/{second}")
 
 

@@ -13,14 +13,17 @@ from functools import lru_cache
 from typing import Final
 
 from appliance.care.guard import lexicon
-from appliance.care.guard.numbers import digits, fold, plain
+from appliance.care.guard.numbers import VALUES, digits, fold, plain
 from appliance.care.guard.word_lists import listed, words
 
 _MONTHS: Final = listed("janeiro fevereiro marco abril maio junho julho agosto setembro outubro novembro dezembro")
 _COUNTABLE: Final = lexicon.UNITS | words("""
-    dias semanas meses anos horas minutos segundos vezes noites comprimidos capsulas ampolas gotas jatos grama gramas
+    dias semanas meses anos horas minutos segundos vezes noites comprimidos capsulas ampolas gota gotas jatos grama gramas
     miligrama miligramas micrograma unidade unidades quilo quilos metro grau cruz cruzes cigarros macos
     """)
+_PERCENT: Final = re.compile(rf"\bpor\s+cento\b(?!\s+e\s+(?:{'|'.join(VALUES.keys() - words('um uma'))})\b)")
+"""But "190 por cento e dez" is a blood pressure."""
+_FIRST: Final = re.compile(rf"(?<! e )\b(?:um|primeiro|1°)(?= de (?:{'|'.join(_MONTHS)})\b)")
 _NUMBER: Final = r"\d+(?:\.\d+)?"
 _HOURLY: Final = (
     rf"\bde ({_NUMBER}) em \1 ?h(?:oras?)?\b",
@@ -56,8 +59,8 @@ class Token:
 @lru_cache(maxsize=4096)
 def canonical(text: str) -> str:
     """The rewritten text; see the module."""
-    out = re.sub(r"\bpor\s+cento\b", "%", fold(text))  # before "cento" is read as a hundred
-    out = digits(out, _COUNTABLE)
+    out = _PERCENT.sub("%", fold(text))  # before "cento" is read as a hundred
+    out = digits(_FIRST.sub("1", out), _COUNTABLE)
     out = re.sub(r"\d+(?:[.,]\d+)+", lambda match: plain(match[0]), out)
     out = re.sub(r"\s+", " ", out)
     out = _dates(_apply(lexicon.UNIT_SPELLINGS, _apply(lexicon.ALIASES, out)))

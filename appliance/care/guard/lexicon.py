@@ -55,15 +55,22 @@ ALIASES: Final = (
 )
 
 DOSE_UNITS: Final = frozenset(
-    {"mg", "g", "mcg", "ml", "ui", "gota", "comprimido", "capsula", "ampola", "jato", "puff", "meq"}
+    {"mg", "g", "mcg", "ml", "ui", "gts", "comprimido", "capsula", "ampola", "jato", "puff", "meq"}
 )
 TIME_UNITS: Final = frozenset({"dia", "semana", "mes", "ano", "hora", "minuto", "segundo", "vez", "noite", "quinzena"})
 MEASURE_UNITS: Final = frozenset(
     {"mmhg", "bpm", "irpm", "%", "°c", "mg/dl", "g/dl", "meq/l", "/mm3", "kg", "m", "cm", "cigarro", "maco", "cruz"}
 )
 UNITS: Final = DOSE_UNITS | TIME_UNITS | MEASURE_UNITS
-IMPLIED_UNITS: Final = frozenset({"mmhg", "bpm", "irpm", "%", "°c", "mg/dl", "g/dl", "meq/l", "/mm3", "m"})
-"""Units that a person leaves out when speaking of a vital sign or a laboratory value; a dose's unit is never implied."""
+IMPLIED_UNITS: Final = {
+    "vital_pa": "mmhg", "vital_fc": "bpm", "vital_fr": "irpm", "vital_sat": "%", "vital_temp": "°c", "vital_altura": "m",
+    "vital_glicemia": "mg/dl", "glicemia": "mg/dl", "creatinina": "mg/dl", "ureia": "mg/dl", "colesterol": "mg/dl",
+    "triglicerideo": "mg/dl", "triglicerideos": "mg/dl", "ldl": "mg/dl", "hdl": "mg/dl",
+    "hemoglobina": "g/dl", "glicada": "%", "potassio": "meq/l", "sodio": "meq/l", "leucocitos": "/mm3", "plaquetas": "/mm3",
+}  # fmt: skip
+"""The unit that a person leaves out when speaking of a vital sign or a laboratory value; a dose's is never implied."""
+IMPLIED_ANYWHERE: Final = frozenset({"mmhg", "°c", "%", "m"})
+"""Left out also where the figure's name was said before, or is not known here."""
 
 NOT_IN_MILLIGRAMS: Final = words("""
     insulina glargina heparina enoxaparina levotiroxina salbutamol budesonida formoterol salmeterol beclometasona tiotropio
@@ -88,8 +95,10 @@ UNIT_SPELLINGS: Final = (
     (r"\bunidades?(?: internacionais| internacional)?\b", "ui"),
     (r"\bcentimetros?\b", "cm"),
     (r"(?<=\d)\s*metros?\b", " m"),
+    (r"\bgotas\b|\bgts?\b|(?<=/)gota\b|(?<=por )gota\b|(?<=cada )gota\b", "gts"),
+    (r"(\d ?)gota\b", r"\1gts"),  # a drop is counted; "crise de gota" is gout
     (
-        r"\b(gota|comprimido|capsula|ampola|jato|dia|semana|ano|hora|minuto|segundo|noite|quinzena|cigarro|maco)s\b",
+        r"\b(comprimido|capsula|ampola|jato|dia|semana|ano|hora|minuto|segundo|noite|quinzena|cigarro|maco)s\b",
         r"\1",
     ),
     (r"\bcp[rs]?\b", "comprimido"),
@@ -112,7 +121,8 @@ ANCHOR_SPELLINGS: Final = (
     (r"\b(?:altura|estatura)\b|\bmede\b(?= ?\d)", "vital_altura"),
 )
 LABS: Final = words(
-    "hemoglobina glicada creatinina ureia potassio sodio colesterol leucocitos plaquetas glicemia tsh pcr"
+    "hemoglobina glicada creatinina ureia potassio sodio colesterol triglicerideo triglicerideos ldl hdl leucocitos plaquetas"
+    " glicemia tsh pcr"
 )
 
 NEGATORS: Final = words("nega nego negou negam negando nao sem nunca nenhum nenhuma nem jamais descarto descartada")
@@ -192,7 +202,7 @@ CLINICAL_ENDING: Final = re.compile(
     r"\w{3,}(?:ite|ose|emia|algia|uria|patia|oma|ismo|ista|eia|pneia|ragia|rreia|cardia|tensao|trofia|plegia|fobia|ectomia)s?"
 )
 CLINICAL: Final = words("""
-    febre dor tosse edema tontura vomito nausea prurido sincope desmaio infarto cancer asma enxaqueca diabetes alergia
+    febre dor tosse gota edema tontura vomito nausea prurido sincope desmaio infarto cancer asma enxaqueca diabetes alergia
     convulsao sangramento fratura trombose embolia derrame gripe influenza dengue covid pneumonia gestante gravidez
     cirurgia transfusao fibrilacao angina depressao ansiedade insonia fadiga palpitacao calafrio coriza azia constipacao
     icterus ictericia cianose sopro crepitacao sibilo ronco estertor tabagismo etilismo hipertenso diabetico insuficiencia

@@ -111,6 +111,31 @@ async def test_a_segment_cited_twice_is_cited_once() -> None:
     assert content.sentences()[0].segments == (1,)
 
 
+async def test_what_the_model_repeats_word_by_word_stands_once() -> None:
+    cough = {"kind": "symptom", "name": "sintoma", "value": "1", "segments": [1, 2]}
+    again = [cough | {"segments": [2, 1, 2]}, cough]
+    others = [
+        cough | {"negated": True},
+        cough | {"segments": [1]},
+        cough | {"value": None},
+        cough | {"kind": "finding"},
+    ]
+    said = ("Refere sintoma 1.", [1])
+    answer = note_with_facts(
+        [cough, *again, *others, cough], S=[said, said, ("Refere sintoma 2.", [2]), said], A=[said, (said[0], [1, 2])]
+    )
+    content = await drafted(ScriptedChat([answer]), speech(2))
+    assert [(fact.kind, fact.value, fact.negated, fact.segments) for fact in content.facts] == [
+        ("symptom", "1", False, (1, 2)),
+        ("symptom", "1", True, (1, 2)),
+        ("symptom", "1", False, (1,)),
+        ("symptom", None, False, (1, 2)),
+        ("finding", "1", False, (1, 2)),
+    ]
+    assert [[s.text[-2] for s in section.sentences] for section in content.sections] == [["1", "2"], [], ["1", "1"], []]
+    assert [s.id for s in content.sentences()] == ["s1", "s2", "s3", "s4"]
+
+
 def test_verbatim_speech_keeps_every_word_in_order() -> None:
     content = verbatim(speech(3), "f" * 64, "capability.unavailable")
     assert [s.text for s in content.sentences()] == [segment.text for segment in speech(3)]

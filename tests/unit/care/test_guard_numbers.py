@@ -76,6 +76,8 @@ def without_fillers(text: str) -> list[str]:
 
 SAME = [
     ("Pressão arterial de cento e cinquenta por noventa milímetros de mercúrio", "PA 150/90 mmHg"),
+    ("Pressão arterial cento e noventa por cento e dez", "PA 190/110"),
+    ("Saturação noventa por cento e pulso oitenta", "SatO2 90% e pulso 80"),
     ("Frequência cardíaca setenta e seis batimentos por minuto", "FC 76 bpm"),
     ("Frequência respiratória 18 incursões por minuto", "FR 18 irpm"),
     ("Saturação de oxigênio noventa e oito por cento", "SatO2 98%"),

@@ -19,9 +19,6 @@ from tools.demo_models.grammar.subjective import SUBJECTIVE, opening
 from tools.demo_models.grammar.vocabulary import DRUGS, SYMPTOMS, doses, frequencies
 
 SEEDS = st.integers(0, 2**32)
-DROP = re.compile(
-    r"\bgota\b", re.IGNORECASE
-)  # gout, which the guard takes for the unit of drops and marks: on the safe side
 FEW = {
     template.make.__name__ for part in (SUBJECTIVE, OBJECTIVE, ASSESSMENT, PLAN) for template in part if template.few
 }
@@ -61,8 +58,6 @@ def test_the_guard_finds_every_fact_and_note_sentence_in_its_text(seed: int, spl
     sentences = made(seed, split).sentences
     transcript = {number: each.text for number, each in enumerate(sentences, 1)}
     for number, each in enumerate(sentences, 1):
-        if DROP.search(each.text):
-            continue
         assert check_sentence(each.note, [number], transcript).supported, each
         assert each.facts
         for fact in each.facts:
