@@ -42,11 +42,13 @@ $(VENV)/.train-ready: requirements/packages-train.txt $(VENV)/.dev-ready
 
 train-demo: setup-train ## train both demonstration models anew and export them (WORK=.run/train, PRESET=full or ten-minutes)
 	@$(TOOL) speech-pool --work $(TRAINING) --preset $(PRESET_) && $(TOOL) train-speech --work $(TRAINING) --preset $(PRESET_)
+	@$(if $(filter second,$(LAST_LEG)),$(TOOL) train-speech --work $(TRAINING) --preset second)
 	@$(TOOL) train-notes --work $(TRAINING) --preset $(PRESET_)
-	@$(TOOL) export-speech --work $(TRAINING) --preset $(PRESET_) && $(TOOL) export-notes --work $(TRAINING) --preset $(PRESET_)
+	@$(TOOL) export-speech --work $(TRAINING) --preset $(LAST_LEG) && $(TOOL) export-notes --work $(TRAINING) --preset $(PRESET_)
 TOOL     = $(BIN)/python -m tools.demo_models
 TRAINING = $(or $(WORK),.run/train)
 PRESET_  = $(or $(PRESET),full)
+LAST_LEG = $(if $(filter full,$(PRESET_)),second,$(PRESET_))
 
 train-smoke: setup-train ## train both for under a minute each and compare with the recorded loss curves
 	@$(BIN)/python -m pytest -q -rs tests/tools/demo_models/test_training_smoke.py
