@@ -28,6 +28,8 @@ DOUBLE_EVERY = 3
 COMPATIBLE_SECONDS = ("voter cut", "direct-link cut", "core killed")
 """What may come on top of anything: with the first fault alone the pair still has someone who can serve."""
 BETWEEN_S = 1.5
+EVERY_S = 0.03
+"""Between two writes: the faults count here, not the load (bench-failover writes every 10 ms)."""
 
 
 def both(first: Fault, second: Fault, rng: random.Random) -> Fault:
@@ -67,7 +69,7 @@ def run(lab: PairLab, rounds: int, seed: int) -> tuple[list[Round], int]:
     found: list[Round] = []
     for number, (name, fault) in enumerate(plan(rounds, rng)):
         try:
-            came = asyncio.run(one_round(lab, client, fault, rng))
+            came = asyncio.run(one_round(lab, client, fault, rng, every_s=EVERY_S))
         except TimeoutError as error:
             say(
                 f"round {number + 1}/{rounds}, {name}: {error}\n--- a\n{lab.last_words('a')}\n--- b\n{lab.last_words('b')}"
@@ -90,7 +92,10 @@ def main() -> None:
         raise SystemExit(f"chaos-pair can't run here: {reason}")
     configure(level="warning", file=None)  # to stderr
     say(f"seed {options.seed}")
-    with tempfile.TemporaryDirectory(prefix="prontuario-chaos-") as folder, pair_lab(Path(folder)) as lab:
+    with (
+        tempfile.TemporaryDirectory(prefix="prontuario-chaos-") as folder,
+        pair_lab(Path(folder), small_disks=True) as lab,
+    ):
         found, unserved = run(lab, options.rounds, options.seed)
     report = Report("chaos-pair")
     report.row("rounds that ended serving", len(found), "rounds", aim=(">=", options.rounds))

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.failover_client import QUIET_S, Acknowledged, Books, until_steady
+from bench.failover_client import EVERY_S, QUIET_S, Acknowledged, Books, until_steady
 from bench.pair_faults import Heal
 from bench.pair_lab import PairLab
 
@@ -68,15 +68,18 @@ class RemoteClient:
             await self._process.wait()
 
 
-def _argv(lab: PairLab, client: Path, system: str, *more: str) -> list[str]:
-    return lab.net.command("client", [sys.executable, str(WRITER), str(client), system, lab.url, *more])
+def _argv(lab: PairLab, client: Path, system: str, *more: str, where: str = "client", url: str = "") -> list[str]:
+    return lab.net.command(where, [sys.executable, str(WRITER), str(client), system, url or lab.url, *more])
 
 
 @asynccontextmanager
-async def writing(lab: PairLab, client: Path, system: str) -> AsyncIterator[RemoteClient]:
-    """A client that writes until the end of the block."""
+async def writing(
+    lab: PairLab, client: Path, system: str, *, every_s: float = EVERY_S, where: str = "client", url: str = ""
+) -> AsyncIterator[RemoteClient]:
+    """A client in the namespace ``where`` that writes until the end of the block, through the virtual IP unless told otherwise."""
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*_argv(lab, client, system), stdin=pipe, stdout=pipe)
+    argv = _argv(lab, client, system, "--every", str(every_s), where=where, url=url)
+    process = await asyncio.create_subprocess_exec(*argv, stdin=pipe, stdout=pipe)
     remote = RemoteClient(process)
     try:
         yield remote
@@ -94,10 +97,10 @@ async def count(lab: PairLab, client: Path, system: str) -> dict[str, int]:
     return dict(json.loads(said)["kept"])
 
 
-async def one_round(lab: PairLab, client: Path, fault: Fault, rng: random.Random) -> Round:
+async def one_round(lab: PairLab, client: Path, fault: Fault, rng: random.Random, *, every_s: float = EVERY_S) -> Round:
     """Raises ``TimeoutError``: the pair does not serve, or is not complete again, within minutes."""
     system = f"urn:bench:{secrets.token_hex(6)}"
-    async with writing(lab, client, system) as remote:
+    async with writing(lab, client, system, every_s=every_s) as remote:
         await until_steady(remote.books, 1.0)
         await remote.paired()
         node = await asyncio.to_thread(lab.primary)

@@ -1,8 +1,9 @@
 """The writing client of bench-failover and chaos-pair as a process of its own, so that it can live in the client's network.
 
-``python bench/failover_writer.py CLIENT SYSTEM URL…`` writes one Patient every 10 ms, identified in SYSTEM, and prints every
-acknowledgement as a line of JSON; when stdin ends it sends nothing new, waits for what is under way, and prints ``{"done": …}``.
-``--count`` instead reads back how often each identifier of SYSTEM is in the record: ``{"kept": {key: times}}``.
+``python bench/failover_writer.py CLIENT SYSTEM URL…`` writes one Patient every 10 ms (``--every`` seconds), identified in
+SYSTEM, and prints every acknowledgement as a line of JSON; when stdin ends it sends nothing new, waits for what is under way,
+and prints ``{"done": …}``. ``--count`` instead reads back how often each identifier of SYSTEM is in the record:
+``{"kept": {key: times}}``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import httpx
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.failover_client import ATTEMPT_S, MOST_UNDER_WAY, Acknowledged, Client
+from bench.failover_client import ATTEMPT_S, EVERY_S, MOST_UNDER_WAY, Acknowledged, Client
 
 CREATED = 201
 CONNECT_S = 1.0
@@ -92,7 +93,7 @@ class Https:
         await self._http.aclose()
 
 
-async def write_on(service: Https, prefix: str) -> None:
+async def write_on(service: Https, prefix: str, every_s: float) -> None:
     """Until stdin ends."""
     told = 0
 
@@ -103,7 +104,7 @@ async def write_on(service: Https, prefix: str) -> None:
         row = {"key": one.key, "began": one.began, "ended": one.ended, "term": one.term, "mode": service.mode}
         print(json.dumps(row), flush=True)
 
-    client = Client(service, prefix, on_acknowledged=tell)
+    client = Client(service, prefix, every_s=every_s, on_acknowledged=tell)
     client.start()
     await asyncio.to_thread(sys.stdin.read)
     waiting = asyncio.create_task(client.stop())
@@ -118,7 +119,7 @@ async def run(client: Mapping[str, str], options: argparse.Namespace) -> None:
         if options.count:
             print(json.dumps({"kept": await service.count()}), flush=True)
         else:
-            await write_on(service, options.system.rpartition(":")[2])
+            await write_on(service, options.system.rpartition(":")[2], options.every)
     finally:
         await service.close()
 
@@ -130,6 +131,7 @@ def main() -> None:
     parser.add_argument("system", help="the identifiers' system, new for each run")
     parser.add_argument("urls", nargs="+", help="https://host:port, the virtual IP's or both nodes'")
     parser.add_argument("--count", action="store_true")
+    parser.add_argument("--every", type=float, default=EVERY_S, help="seconds between two writes")
     options = parser.parse_args()
     asyncio.run(run(json.loads(Path(options.client).read_text(encoding="utf-8")), options))
 

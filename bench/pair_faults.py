@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Final
 
 from bench.pair_lab import NODES, PairLab
+from tests.cluster.netlab import INTERFACE
 
+SLOW: Final = ("tbf", "rate", "64kbit", "burst", "4kb", "latency", "2s")
 Heal = Callable[[], None]
 
 
@@ -100,6 +102,35 @@ def voter(lab: PairLab, _node: str) -> Heal:
     return plug_in
 
 
+def member(lab: PairLab, node: str) -> Heal:
+    """Its etcd member, by kill -9; its supervisor starts it again."""
+    lab.kill_named(node, "etcd")
+    return _nothing
+
+
+def disk_full(lab: PairLab, node: str) -> Heal:
+    """Not one byte more."""
+    lab.disks[node].fill()
+    return lab.disks[node].free
+
+
+def standby_disk_full(lab: PairLab, node: str) -> Heal:
+    """The other one's disk."""
+    return disk_full(lab, _other(node))
+
+
+def slow(lab: PairLab, _node: str) -> Heal:
+    """The cable between the two carries next to nothing, in both directions."""
+    for end in NODES:
+        lab.net.run(end, "tc", "qdisc", "replace", "dev", INTERFACE["direct"], "root", *SLOW)
+
+    def mend() -> None:
+        for end in NODES:
+            lab.net.run(end, "tc", "qdisc", "del", "dev", INTERFACE["direct"], "root", check=False)
+
+    return mend
+
+
 MEASURED: Final = {
     "crash": crash,
     "SIGSTOP": stop,
@@ -116,5 +147,9 @@ MIXED: Final = MEASURED | {
     "standby crash": standby_crash,
     "standby SIGSTOP": standby_stop,
     "voter cut": voter,
+    "etcd member killed": member,
+    "disk full on the primary": disk_full,
+    "disk full on the standby": standby_disk_full,
+    "slow cable": slow,
 }
-"""Those of chaos-pair."""
+"""Those of chaos-pair; two need a lab with small disks."""

@@ -21,6 +21,7 @@ from typing import Any
 from appliance.config.model import Paths
 from appliance.daemon.pair.founding import found_for_development
 from appliance.daemon.pair.plan import PairPlan, Place
+from bench.pair_disks import SmallDisk
 from bench.peers import signal_tree
 from bench.report import say
 from tests.cluster.netlab import DIRECT, INTERFACE, LAN, VIP, NetLab
@@ -33,7 +34,9 @@ VIPD = (
     "home = Path(sys.argv[1]); "
     "sys.exit(run_vipd(settings_of(home, load_config(Paths(home).config))))"
 )
-HANDOVER = ["cluster", "handover", "--yes"]
+HANDOVER = ["cluster", "handover", "--yes-i-typed", "yes"]
+ENGINES = ("facenet_auth", "medgemma_chat", "medical_images", "whisper_stt")
+"""Plugins whose engines take seconds to load: a lab about the record is quicker without them after each restart."""
 API_PORT = 8443
 NODES = ("a", "b")
 WITNESS = "w"
@@ -48,6 +51,8 @@ class PairLab:
     def __init__(self, folder: Path, net: NetLab) -> None:
         self.folder = folder
         self.net = net
+        self.disks: dict[str, SmallDisk] = {}
+        """Each node's own, when the lab has small ones: ``fill`` and ``free`` them."""
         self.url = f"https://{VIP}:{API_PORT}"
         self._logs: list[Any] = []
 
@@ -59,7 +64,7 @@ class PairLab:
         """Found the pair, start all of it, wait for the first primary. Raises ``TimeoutError``."""
         asyncio.run(found_for_development(self.folder, self._plan()))
         for node in NODES:
-            self._own_socket(node)
+            self._settle_in(node)
         self._run("voter", [*PRONTUARIO, "cluster", "voter", "--home", str(self.folder / WITNESS)], "voter")
         ready = [self.power_on(node) for node in NODES]
         for wait in ready:
@@ -133,14 +138,23 @@ class PairLab:
         with suppress(OSError, ValueError):
             signal_tree(int((Paths(self.home(node)).run / "core.pid").read_text(encoding="utf-8")), signal.SIGKILL)
 
+    def kill_named(self, node: str, name: str) -> None:
+        """Every process of a node whose program is called ``name``, by kill -9."""
+        for pid in self._pids(node):
+            with suppress(ProcessLookupError, FileNotFoundError):
+                if Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip() == name:
+                    os.kill(pid, signal.SIGKILL)
+
     def last_words(self, name: str) -> str:
         """The end of a log."""
         return (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")[-3000:]
 
     def close(self) -> None:
-        """Let go of the logs; the namespaces end what runs in them."""
+        """Let go of logs and disks; the namespaces end what runs in them."""
         for log in self._logs:
             log.close()
+        for disk in self.disks.values():
+            disk.unmount()
 
     # -- inside ------------------------------------------------------------------------------------------------------
     def _plan(self) -> PairPlan:
@@ -160,10 +174,11 @@ class PairLab:
             vipd_socket=str(self.folder / _SOCKET),
         )
 
-    def _own_socket(self, node: str) -> None:
-        """Both nodes share this machine's files, so each gets a socket of its own."""
+    def _settle_in(self, node: str) -> None:
+        """Both nodes share this machine's files, so each gets a socket of its own; and no engines."""
         config = Paths(self.home(node)).config
-        config.write_text(config.read_text(encoding="utf-8").replace("{node}", node), encoding="utf-8")
+        disabled = f"disabled_plugins = {json.dumps(ENGINES)}\n"
+        config.write_text(disabled + config.read_text(encoding="utf-8").replace("{node}", node), encoding="utf-8")
 
     def _run(self, node: str, argv: list[str], name: str, **options: Any) -> subprocess.Popen[Any]:
         log = (self.folder / f"{name}.log").open("ab")
@@ -189,11 +204,13 @@ def _read_all(stream: Any, lines: list[bytes]) -> None:
 
 
 @contextmanager
-def pair_lab(folder: Path) -> Iterator[PairLab]:
-    """A serving pair until the end of the block."""
+def pair_lab(folder: Path, *, small_disks: bool = False) -> Iterator[PairLab]:
+    """A serving pair until the end of the block; with ``small_disks`` each node has one that can be filled."""
     with NetLab() as net:
         lab = PairLab(folder, net)
         try:
+            for node in NODES if small_disks else ():
+                lab.disks[node] = SmallDisk(lab.home(node))
             say("founding a pair in network namespaces")
             lab.start()
             say(f"{lab.primary()} leads")

@@ -162,6 +162,10 @@ class ReferencePhone(Phone):
         """A fresh row of pauses."""
         return Pauses(self._rng)
 
+    async def raw(self, path: str) -> bytes:
+        """The bytes of what is no JSON, a recording for one."""
+        return (await self._call("GET", path)).content
+
     # -- the session -----------------------------------------------------------------------------------------------
     @property
     def token(self) -> str:

@@ -9,8 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class RunningPair:
     home: Path
     scratch: Path
     primary: str
+    _again: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def client(self, user: str = "med", role: str = "physician") -> dict[str, str]:
         """A device enrolled on the primary; its certificate and token are good on both."""
@@ -55,17 +56,40 @@ class RunningPair:
             one.kill()
         psutil.wait_procs(processes, timeout=30)
 
+    def start_again(self, node: str) -> None:
+        """The power is back: the node starts as launchd would start it; returns once it is ready."""
+        home, log = self.home / node, self.scratch / f"{node}.again.stderr"
+        argv = [sys.executable, "-m", "appliance.daemon", "up", "--home", str(home), "--no-admin", "--ready-json"]
+        with log.open("a") as stderr:
+            process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=stderr, text=True)
+        self._again.append(process)
+        self.nodes[node] |= {"pid": wait_ready(process, log)["pid"]}
+
     @contextmanager
     def started_again(self, node: str) -> Iterator[None]:
-        """The power is back: the node starts as launchd would start it."""
-        home = self.home / node
-        argv = [sys.executable, "-m", "appliance.daemon", "up", "--home", str(home), "--no-admin", "--ready-json"]
-        with (self.scratch / f"{node}.again.stderr").open("a") as log:
-            process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=log, text=True)
+        """``start_again``, and the node is stopped at the end of the block."""
+        self.start_again(node)
         try:
-            wait_ready(process, self.scratch / f"{node}.again.stderr")
             yield
         finally:
+            stop_node(self._again[-1])
+
+    def standing(self, client: dict[str, str]) -> tuple[str, str]:
+        """The node that says it leads and its mode; empty: nobody does now."""
+        for node in self.nodes:
+            with suppress(httpx.TransportError), self.http(node, client) as http:
+                answer = http.get("/health/primary")
+                if answer.is_success:
+                    return node, str(answer.headers["prontuario-mode"])
+        return "", ""
+
+    def paired(self, client: dict[str, str]) -> bool:
+        """Whether somebody leads and acknowledged means on both nodes."""
+        return self.standing(client)[1] == "paired"
+
+    def stop(self) -> None:
+        """Stop what was started again."""
+        for process in self._again:
             stop_node(process)
 
 
@@ -92,6 +116,7 @@ def running_pair(folder: Path) -> Iterator[RunningPair]:
     home = folder / "pair"
     os.environ.setdefault("PRONTUARIO_TERMINAL_LOG", "info")
     process = start_node(home, "--pair", "--no-restart", "--no-admin")
+    pair: RunningPair | None = None
     try:
         facts = wait_ready(process, folder / "pair.stderr")
         pair = RunningPair(facts["nodes"], home, folder, facts["primary"])
@@ -99,4 +124,6 @@ def running_pair(folder: Path) -> Iterator[RunningPair]:
             eventually(lambda: mode_of(http) == "paired", "paired")
         yield pair
     finally:
+        if pair is not None:
+            pair.stop()
         stop_node(process)
