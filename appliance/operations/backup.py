@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,7 @@ from appliance.store.blobs import addresses_in, is_whole
 from appliance.store.durable import make_folder, sync_folder
 from appliance.store.litestream_config import program
 from appliance.store.soundness import count_rows, problems
-from appliance.store.sqlite import inspect
+from appliance.store.sqlite import Error, inspect
 from appliance.telemetry.clock import instant
 from appliance.telemetry.logs import get_logger
 
@@ -41,6 +41,30 @@ NOT_RESTORABLE = define(
     500,
     pt=("A cópia não pôde ser restaurada (código {exit_code}).", "Confira a pasta da cópia e o horário pedido."),
     en=("The copy could not be restored (exit code {exit_code}).", "Check the copy's folder and the time asked for."),
+)
+BEHIND = define(
+    "backup.behind",
+    500,
+    pt=("Na cópia restaurada faltam {missing} registros de {table}.", "Não apague nada e chame o suporte."),
+    en=("The restored copy lacks {missing} rows of {table}.", "Erase nothing and call support."),
+)
+NO_ROOM = define(
+    "backup.no_room",
+    507,
+    pt=("Não há disco livre para provar a restauração: faltam {missing_mib} MiB.", "Libere espaço em disco."),
+    en=("There is no room to prove a restore: {missing_mib} MiB are missing.", "Free disk space."),
+)
+BLOBS_DAMAGED = define(
+    "backup.blobs_damaged",
+    500,
+    pt=(
+        "{count} arquivos de áudio ou imagem estão danificados neste nó.",
+        "Não apague nada; o outro nó ou a cópia os tem. Chame o suporte.",
+    ),
+    en=(
+        "{count} audio or image files are damaged on this node.",
+        "Erase nothing; the other node or the copy has them. Call support.",
+    ),
 )
 DAMAGED = define(
     "backup.damaged",
@@ -72,6 +96,8 @@ class RestoreReport(msgspec.Struct, frozen=True):
     rows: dict[str, int]
     seconds: float
     blobs: BlobReport | None = None
+    read: str = ""
+    """What was read from it as a user reads."""
 
 
 def restore(
@@ -124,19 +150,47 @@ def restore(
     )
 
 
-async def verify_latest(spool: Path, scratch: Path, *, blobs: Path | None = None) -> RestoreReport:
+async def verify_latest(
+    spool: Path,
+    scratch: Path,
+    *,
+    blobs: Path | None = None,
+    at_least: Mapping[str, int] | None = None,
+    read: Callable[[Query], str] | None = None,
+) -> RestoreReport:
     """Prove that the record can be restored now: into a folder below ``scratch`` that is deleted again.
 
+    ``at_least``: rows that tables which only grow had before this call; ``read`` reads something as a user would.
+
     Raises:
-        ProntuarioError: see ``restore``.
+        ProntuarioError: see ``restore``; ``backup.behind``, ``backup.damaged`` when ``read`` can't; what ``read`` raises.
     """
     folder = scratch / f"proof-{time.time_ns()}"
     try:
-        report = await asyncio.to_thread(restore, spool, folder, blobs=blobs)
+        report = await asyncio.to_thread(_prove, spool, folder, blobs, at_least or {}, read)
     finally:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
     log.info("the copy can be restored", count=report.total_rows, bytes=report.size_bytes)
     return report
+
+
+def _prove(
+    spool: Path,
+    folder: Path,
+    blobs: Path | None,
+    at_least: Mapping[str, int],
+    read: Callable[[Query], str] | None,
+) -> RestoreReport:
+    report = restore(spool, folder, blobs=blobs)
+    for table, count in at_least.items():
+        if (missing := count - report.rows.get(table, 0)) > 0:
+            raise BEHIND(missing=missing, table=table)
+    if read is None:
+        return report
+    try:
+        return msgspec.structs.replace(report, read=inspect(Path(report.database), read))
+    except Error as error:
+        raise DAMAGED(problems=1) from error
 
 
 def check_blobs(folder: Path) -> BlobReport:

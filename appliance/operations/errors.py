@@ -10,3 +10,22 @@ HAPROXY_SETTING = define(
     pt=("A configuração do HAProxy não pode ser escrita: {settings}.", "Corrija estes valores."),
     en=("The HAProxy configuration can't be written: {settings}.", "Correct these values."),
 )
+
+TASK_UNKNOWN = define(
+    "schedule.unknown",
+    404,
+    pt=("Não há tarefa de rotina {name}.", "Veja prontuario schedule list."),
+    en=("There is no recurring task {name}.", "See prontuario schedule list."),
+)
+TASK_ELSEWHERE = define(
+    "schedule.elsewhere",
+    409,
+    pt=("A tarefa {name} não cabe a este nó agora.", "Execute-a no outro nó, ou espere a troca de papel."),
+    en=("The task {name} is not this node's now.", "Run it on the other node, or wait for the role to change."),
+)
+TASK_BUSY = define(
+    "schedule.running",
+    409,
+    pt=("A tarefa {name} já está em andamento.", "Espere ela terminar."),
+    en=("The task {name} is running already.", "Wait for it to end."),
+)

@@ -48,11 +48,17 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How a part is: ``status`` is ``ok``, ``degraded``, ``failed`` or ``not_configured``; ``advice`` is the next step."""
+    """How a part is: ``status`` is ``ok``, ``degraded``, ``failed`` or ``not_configured``; ``advice`` is the next step.
+
+    ``message`` and ``advice`` are English; the ones in Portuguese are what people read first, and stay empty only where a
+    plugin has no words for them.
+    """
 
     status: str
     message: str
     advice: str = ""
+    message_pt: str = ""
+    advice_pt: str = ""
 
 
 @dataclass(frozen=True, slots=True)

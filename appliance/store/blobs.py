@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, ParamSpec, Protocol, TypeVar
@@ -38,6 +39,7 @@ _HOP_BYTES: Final = 16 * PIECE_BYTES
 """How much is handed to a thread at a time."""
 _HOP_PIECES: Final = 16
 _TEMPORARY: Final = "incoming"
+_ASIDE: Final = "aside"
 
 
 class BlobRef(msgspec.Struct, frozen=True):
@@ -72,7 +74,10 @@ class BlobStore:
 
     def __init__(self, folder: Path, other: OtherCopy | None = None) -> None:
         self.other = other
+        self.aside = folder / _ASIDE
+        """Blobs that nobody names, on their way out; a read brings one back."""
         self._folder = folder
+        self._kept_at: dict[str, float] = {}
         self._incoming = folder / _TEMPORARY
         durable.make_folder(self._incoming)
         for leftover in self._incoming.iterdir():
@@ -97,6 +102,7 @@ class BlobStore:
             ref = await _hop(incoming.keep, bytes(waiting), self._path)
         finally:
             incoming.drop()
+        self._kept_at[ref.address] = time.monotonic()
         if self.other is not None:
             await self.other.keep(ref.address, self._path(ref.address))
         return ref
@@ -108,7 +114,7 @@ class BlobStore:
             ProntuarioError: ``blob.missing`` (404), ``blob.damaged`` (500; also for a wrong key).
         """
         try:
-            outgoing = await asyncio.to_thread(_Outgoing, self._path(ref.address), ref, key)
+            outgoing = await self._outgoing(ref, key)
             try:
                 while batch := await asyncio.to_thread(outgoing.next_batch):
                     for piece in batch:
@@ -126,6 +132,42 @@ class BlobStore:
         await asyncio.to_thread(_unlink, self._path(ref.address))
         if self.other is not None:
             await self.other.forget(ref.address)
+
+    # -- blobs that nobody names (appliance.operations.orphans) ---------------------------------------------------------
+    def kept_within(self, age_s: float) -> frozenset[str]:
+        """What this process kept in the last ``age_s`` seconds of its own clock: a write in flight may name it."""
+        since = time.monotonic() - age_s
+        self._kept_at = {address: at for address, at in self._kept_at.items() if at >= since}
+        return frozenset(self._kept_at)
+
+    async def set_aside(self, address: str) -> None:
+        """Take a blob out of its place; ``bring_back`` and ``open`` undo it. One that is gone already is fine.
+
+        Raises:
+            ProntuarioError: ``store.failed``, ``store.full``.
+        """
+        await _hop(_move, self._path(address), place_of(self.aside, address))
+
+    async def bring_back(self, address: str) -> None:
+        """Put a blob that was set aside into its place again. Raises as ``set_aside``."""
+        await _hop(_move, place_of(self.aside, address), self._path(address))
+
+    async def delete_aside(self, address: str) -> None:
+        """Erase a blob that was set aside, here and in the other copy. Raises as ``set_aside``."""
+        await _hop(_unlink, place_of(self.aside, address))
+        if self.other is not None:
+            await self.other.forget(address)
+
+    async def _outgoing(self, ref: BlobRef, key: DataKey) -> _Outgoing:
+        path = self._path(ref.address)
+        try:
+            return await asyncio.to_thread(_Outgoing, path, ref, key)
+        except FileNotFoundError:
+            if not place_of(self.aside, ref.address).exists():
+                raise
+        log.error("a blob that was set aside is asked for; it is brought back", resource_id=ref.address)
+        await self.bring_back(ref.address)
+        return await asyncio.to_thread(_Outgoing, path, ref, key)
 
     def _path(self, address: str) -> Path:
         return place_of(self._folder, address)
@@ -246,6 +288,16 @@ class _Outgoing:
 def _expect(fact: bool) -> None:
     if not fact:
         raise Damaged
+
+
+def _move(source: Path, target: Path) -> None:
+    """Durably; from now on the file's age counts anew."""
+    durable.make_folder(target.parent)
+    with contextlib.suppress(FileNotFoundError):
+        os.utime(source)
+        source.rename(target)
+        durable.sync_folder(target.parent)
+        durable.sync_folder(source.parent)
 
 
 def _unlink(path: Path) -> None:
