@@ -82,6 +82,8 @@ class DictationView(msgspec.Struct):
 
 
 class TranscriptView(msgspec.Struct):
+    no_speech: bool = False
+    """Nothing was said in it: silence, tones, noise or music."""
     """A finished transcript."""
 
     dictation_id: str
@@ -260,6 +262,7 @@ def note_view(note: Note, segments: list[Segment]) -> NoteView:
         sections=note.content.sections,
         facts=note.content.facts,
         unresolved=unresolved(note.content),
+        no_speech=dictation.state == "no_speech",
         omitted=uncited(note.content, segments),
         ai=note.content.ai,
         transcript_sha256=note.content.transcript_sha256,

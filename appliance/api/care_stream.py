@@ -3,14 +3,21 @@
 WebSocket protocol (JSON text unless said): the server begins with ``{"event": "state", …, "missing": […]}``. The client
 announces a chunk with ``{"sequence", "sha256", "size"}`` and sends its bytes as the next, binary message; the answer is
 ``{"acknowledged": n}`` once it is durable, or ``{"error": {…}, "sequence": n}``. ``{"complete": {"total_chunks", "sha256"?}}``
-closes the recording, ``{"missing": total|null}`` asks what to send. Events arrive in between.
+closes the recording, ``{"missing": total|null}`` asks what to send. Events arrive in between; after a break the client sends what
+``missing`` and ``next`` of an answer name, and goes on.
+
+While its author watches an open dictation, it is transcribed live (16 kHz mono 16-bit WAV, in chunks of any size, 100 ms for
+a microphone): ``{"event": "partial", "start", "end", "text"}`` is a guess at what is being said and may change or vanish,
+``{"event": "segment", "number", "start", "end", "text", "final": true}`` never changes. On every connection the segments so far
+come again. ``{"event": "live", "available": false, "problem": {…}}`` says that there is no live text for now; the recording and its
+transcription at the end are not touched by that. A dictation without speech ends as ``{"event": "state", "no_speech": true}``.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from typing import Any, Final
 
@@ -18,9 +25,9 @@ import msgspec
 
 from appliance.api import care_shapes as shapes
 from appliance.api.care_dictations import missing_of, view
-from appliance.care import dictations
+from appliance.care import dictations, errors, transcripts
 from appliance.care.intake import Upload
-from appliance.care.model import ENDED
+from appliance.care.model import ENDED, Dictation
 from appliance.care.progress import Event, Subscription
 from appliance.care.service import Consults
 from appliance.plugin_api.errors import FORBIDDEN, INVALID, ProntuarioError
@@ -82,6 +89,9 @@ class StreamRoutes:
     async def _served(self, event: Event, dictation_id: str, language: str) -> ServerSentEvent:
         if event.name in ("state", "resync"):
             return await self._state(dictation_id, language)
+        if event.name == "live":
+            problem = shapes.problem(errors.by_code(event.data["code"]), language)
+            return ServerSentEvent("live", {"available": event.data["available"], "problem": problem})
         return ServerSentEvent(event.name, event.data)
 
     async def _state(self, dictation_id: str, language: str) -> ServerSentEvent:
@@ -124,12 +134,12 @@ class _Conversation:
             dictation = await self._consults.store.read(lambda q: dictations.get(q, self._id))
             self._session.about(patient=f"Patient/{dictation.patient_id}", resource=f"Dictation/{dictation.id}")
             with self._consults.broker.subscribe(self._id) as subscription:
-                await self._session.send(
-                    await self._routes.served(Event("state", {}), self._id, self._session.language)
-                )
+                await self._send(Event("state", {}))
+                await self._retell()
                 teller = asyncio.create_task(self._tell(subscription))
                 try:
-                    await self._answer()
+                    with self._heard_live(dictation):
+                        await self._answer()
                 finally:
                     teller.cancel()
                     with suppress(asyncio.CancelledError):
@@ -140,7 +150,24 @@ class _Conversation:
     async def _tell(self, subscription: Subscription) -> None:
         async for event in subscription.events():
             if event.name != "chunk":  # its acknowledgement says the same
-                await self._session.send(await self._routes.served(event, self._id, self._session.language))
+                await self._send(event)
+            if event.name == "resync":
+                await self._retell()
+
+    async def _send(self, event: Event) -> None:
+        await self._session.send(await self._routes.served(event, self._id, self._session.language))
+
+    async def _retell(self) -> None:
+        """The final segments so far, for whoever was not there to hear them."""
+        for segment in await self._consults.store.read(lambda q: transcripts.segments(q, self._id)):
+            await self._send(Event("segment", transcripts.told(segment)))
+
+    def _heard_live(self, dictation: Dictation) -> AbstractContextManager[None]:
+        """Only the person who dictates starts a transcription; others see what comes of it."""
+        principal = self._session.principal
+        if principal.user_id != dictation.author or not principal.may("dictation.write"):
+            return nullcontext()
+        return self._consults.live.watching(self._id)
 
     async def _answer(self) -> None:
         while (message := await self._session.receive()) is not None:

@@ -9,8 +9,10 @@ Usage: ``audio_child.py libsndfile FILE`` · ``audio_child.py afconvert PROGRAM 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import resource
+import struct
 import subprocess  # fixed argument vectors, no shell
 import sys
 from fractions import Fraction
@@ -105,13 +107,46 @@ def to_pcm(samples: Any) -> bytes:
     return bytes(np.rint(scaled).astype("<i2").tobytes())
 
 
+class Unsized(io.FileIO):
+    """A WAV whose header says 0 because it was written before the length was known; reads as "unknown" for libsndfile."""
+
+    def __init__(self, source: Path, place: int) -> None:
+        super().__init__(source)
+        self._place = place
+
+    def readinto(self, buffer: Any, /) -> int:
+        begin = self.tell()
+        count = super().readinto(buffer) or 0
+        view = memoryview(buffer).cast("B")
+        for at in range(max(begin, self._place), min(begin + count, self._place + 4)):
+            view[at - begin] = 0xFF
+        return count
+
+
+def length_left_open(source: Path) -> int | None:
+    """Where a WAV's header says that its sound is 0 bytes long although bytes follow that are no further part of the file."""
+    size = source.stat().st_size
+    with source.open("rb") as file:
+        if file.read(4) != b"RIFF":
+            return None
+        place, found = 12, None
+        while place + 8 <= size:
+            file.seek(place)
+            name, length = struct.unpack("<4sI", file.read(8))
+            if name == b"data" and length == 0 and found is None:
+                found = place + 4
+            place += 8 + length + (length & 1)
+    return found if found is not None and place != size else None
+
+
 def decode_with_libsndfile(source: Path, out: BinaryIO) -> int:
     """Decode block by block; the exit status says how it ended."""
     import numpy as np
     import soundfile
 
+    open_end = length_left_open(source)
     try:
-        file = soundfile.SoundFile(str(source))
+        file = soundfile.SoundFile(str(source) if open_end is None else Unsized(source, open_end))
     except (soundfile.LibsndfileError, ValueError):
         return EXIT_UNREADABLE
     with file:

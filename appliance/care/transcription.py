@@ -1,7 +1,8 @@
 """The job that turns a completed dictation into a transcript.
 
 Segments are kept as they become final, some of them while the recording was still open (``live``). Every attempt goes on
-after the last final segment, so nothing doubles and nothing that was told changes. The recording lies in the clear only in the spool folder, for as long as it is decoded.
+after the last final segment, so nothing doubles and nothing that was told changes. The recording lies in the clear only in the
+spool folder, for as long as it is decoded.
 """
 
 from __future__ import annotations

@@ -178,6 +178,7 @@ class RecordSession:
         """
         if self._busy:
             self._busy = False
+            await self._consults.stop()
             await self._jobs.stop()
             await self._heads.stop(last=for_good)
 

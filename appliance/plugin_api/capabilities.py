@@ -28,12 +28,18 @@ class ModelInfo(msgspec.Struct, frozen=True):
 
 # -- speech to text -------------------------------------------------------------------------------------------------
 class TranscriptionOptions(msgspec.Struct, frozen=True):
-    """``language`` is ISO 639-1; ``prompt`` is a vocabulary hint (drug and personal names)."""
+    """``language`` is ISO 639-1; ``prompt`` is a vocabulary hint (drug and personal names).
+
+    ``partials``: also give provisional segments (``final`` False) of the utterance that is being spoken. ``skip_until``, in seconds:
+    utterances that begin before it are known already and are not wanted again.
+    """
 
     language: str = "pt"
     prompt: str = ""
     word_times: bool = False
     temperature: float = 0.0
+    partials: bool = False
+    skip_until: float = 0.0
 
 
 class Word(msgspec.Struct, frozen=True):
@@ -46,7 +52,7 @@ class Word(msgspec.Struct, frozen=True):
 
 
 class Segment(msgspec.Struct, frozen=True):
-    """One utterance. ``confidence`` is the mean token probability, 0 to 1."""
+    """One utterance. ``confidence`` is the mean token probability, 0 to 1. What is ``final`` never changes."""
 
     start: float
     end: float
@@ -55,6 +61,7 @@ class Segment(msgspec.Struct, frozen=True):
     words: tuple[Word, ...] = ()
     language: str = ""
     """ISO 639-1, where the model tells."""
+    final: bool = True
 
 
 @runtime_checkable

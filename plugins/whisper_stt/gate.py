@@ -46,6 +46,8 @@ class Cut:
     pcm: bytes
     start: float
     end: float
+    final: bool = True
+    """False: somebody is still speaking, and more of it will come."""
 
 
 class VoiceGate:
@@ -74,6 +76,15 @@ class VoiceGate:
         for frame in samples:
             self._hear(frame)
             yield from self._decide(at_end=False)
+
+    @property
+    def heard_s(self) -> float:
+        """Seconds of the stream so far."""
+        return (self._first_frame + len(self._frames)) * FRAME_S
+
+    def pending(self) -> Cut | None:
+        """What has been said of an utterance that has not ended, if it may be speech; nothing changes by asking."""
+        return self._cut(self._decided, final=False)
 
     def finish(self) -> Iterator[Cut]:
         """The utterance that the end of the stream completes, if any; the last half frame counts."""
@@ -123,15 +134,21 @@ class VoiceGate:
 
     def _emit(self, end: int) -> Iterator[Cut]:
         """Yield what the first ``end`` held frames hold, if it may be speech, and let go of them."""
-        spoken = np.flatnonzero(self._active[:end])
-        if len(spoken):
-            first = max(0, int(spoken[0]) - _PAD_FRAMES)
-            last = min(end, int(spoken[-1]) + 1 + _PAD_FRAMES)
-            sound = np.concatenate(self._frames[first:last])
-            if is_speechlike((sound / 32768).astype(np.float32), np.asarray(self._active[first:last])):
-                start = (self._first_frame + first) * FRAME_S
-                yield Cut(sound.tobytes(), start, start + (last - first) * FRAME_S)
+        if (cut := self._cut(end)) is not None:
+            yield cut
         self._drop(end)
+
+    def _cut(self, end: int, *, final: bool = True) -> Cut | None:
+        spoken = np.flatnonzero(self._active[:end])
+        if not len(spoken):
+            return None
+        first = max(0, int(spoken[0]) - _PAD_FRAMES)
+        last = min(end, int(spoken[-1]) + 1 + _PAD_FRAMES)
+        sound = np.concatenate(self._frames[first:last])
+        if not is_speechlike((sound / 32768).astype(np.float32), np.asarray(self._active[first:last])):
+            return None
+        start = (self._first_frame + first) * FRAME_S
+        return Cut(sound.tobytes(), start, start + (last - first) * FRAME_S, final)
 
     def _drop(self, count: int) -> None:
         if count <= 0:

@@ -1,19 +1,20 @@
-"""The core's half: cuts the stream into utterances, has several transcribed at a time, and keeps their order."""
+"""The core's half: the ability ``speech_to_text``, over the engine's child."""
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import msgspec
 
 from appliance.plugin_api.capabilities import ModelInfo, Segment, TranscriptionOptions, Word
-from appliance.plugin_api.engine import CallOptions, EngineHandle, EngineStatus
+from appliance.plugin_api.engine import CallOptions, EngineHandle, EngineStatus, Lane
 from appliance.plugin_api.errors import ProntuarioError, define
 from plugins.whisper_stt.gate import Cut, VoiceGate
+from plugins.whisper_stt.listening import Listening, cuts_of
 from plugins.whisper_stt.messages import TRANSCRIBE, UNKNOWN_LANGUAGE, Transcript, Utterance
 
 LANGUAGE = define(
@@ -22,12 +23,11 @@ LANGUAGE = define(
     pt=("O modelo não conhece o idioma {language}.", "Use um código ISO 639-1, como pt."),
     en=("The model does not know the language {language}.", "Use an ISO 639-1 code such as pt."),
 )
-_BLOCK_BYTES = 64 << 10
-"""Two seconds: the gate's work on one block stays a few milliseconds on the event loop."""
+_GUESS_S: Final = 5.0
+"""A guess that takes longer is of no use: the speaker has gone on."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Transcript)
-_Pending = tuple[Cut, asyncio.Task[Transcript]]
 
 
 class WhisperSpeechToText:
@@ -67,53 +67,36 @@ class WhisperSpeechToText:
     async def transcribe(
         self, audio: AsyncIterator[bytes], options: TranscriptionOptions, call: CallOptions
     ) -> AsyncGenerator[Segment, None]:
-        """Segments in order of time. Closing the iterator cancels what is in flight.
+        """Segments in order of time; guesses at what is still being said come in between, if asked for.
+
+        Closing the iterator cancels what is in flight.
 
         Raises:
             ProntuarioError: ``speech.language`` 422, engine errors; what came before them has been yielded.
         """
-        cuts = self._cuts(audio)
-        in_flight: deque[_Pending] = deque()
-        coming: asyncio.Task[Cut | None] | None = asyncio.create_task(_next_or_none(cuts))
-        failure: ProntuarioError | None = None
-        try:
-            while coming is not None or in_flight:
-                await _first_done(in_flight, coming if len(in_flight) < self._in_flight else None)
-                if in_flight and in_flight[0][1].done():
-                    cut, task = in_flight.popleft()
-                    if (transcript := task.result()).text:
-                        yield _segment(cut, transcript)
-                elif coming is not None and coming.done():
-                    try:
-                        new = coming.result()
-                    except ProntuarioError as error:
-                        new, failure = None, error
-                    coming = None
-                    if new is not None:
-                        in_flight.append((new, asyncio.create_task(self._one(new, options, call))))
-                        coming = asyncio.create_task(_next_or_none(cuts))
-            if failure is not None:
-                raise failure
-        finally:
-            await _cancel([task for _, task in in_flight] + ([coming] if coming else []))
-            await cuts.aclose()
-
-    async def _cuts(self, audio: AsyncIterator[bytes]) -> AsyncGenerator[Cut, None]:
-        """The utterances of the stream. When reading it fails, what was heard until then still comes first."""
         gate = VoiceGate(max_utterance_s=self._max_utterance_s, pause_s=self._pause_s)
-        failure: ProntuarioError | None = None
+        listening = Listening(
+            cuts_of(audio, gate, skip_until=options.skip_until, partials=options.partials),
+            lambda cut: self._hear(cut, options, call),
+            in_flight=self._in_flight,
+        )
         try:
-            async for block in audio:
-                for start in range(0, len(block), _BLOCK_BYTES):
-                    for cut in gate.feed(block[start : start + _BLOCK_BYTES]):
-                        yield cut
-                    await asyncio.sleep(0)
-        except ProntuarioError as error:
-            failure = error
-        for cut in gate.finish():
-            yield cut
-        if failure is not None:
-            raise failure
+            async for segment in listening.segments():
+                yield segment
+        finally:
+            await listening.close()
+
+    async def _hear(self, cut: Cut, options: TranscriptionOptions, call: CallOptions) -> Segment | None:
+        """A final cut as the caller asked for it; a guess only where nobody waits for the engine, and behind all others."""
+        if cut.final:
+            return _segment(cut, await self._one(cut, options, call))
+        if self._engine.waiting:
+            return None
+        plain = msgspec.structs.replace(options, word_times=False)
+        modest = replace(call, lane=Lane.BACKGROUND, deadline_s=_GUESS_S, idempotent=False)
+        with suppress(ProntuarioError):
+            return _segment(cut, await self._one(cut, plain, modest))
+        return None
 
     async def _one(self, cut: Cut, options: TranscriptionOptions, call: CallOptions) -> Transcript:
         utterance = Utterance(cut.pcm, options.language, options.prompt, options.temperature, options.word_times)
@@ -128,28 +111,12 @@ class WhisperSpeechToText:
         return _decoder.decode(answer)
 
 
-def _segment(cut: Cut, transcript: Transcript) -> Segment:
+def _segment(cut: Cut, transcript: Transcript) -> Segment | None:
+    if not transcript.text:
+        return None
     words = tuple(
         Word(word.text, round(cut.start + word.start, 3), round(cut.start + word.end, 3), word.probability)
         for word in transcript.words
     )
     start, end = round(cut.start, 3), round(cut.end, 3)
-    return Segment(start, end, transcript.text, transcript.confidence, words, transcript.language)
-
-
-async def _next_or_none(cuts: AsyncGenerator[Cut, None]) -> Cut | None:
-    return await anext(cuts, None)
-
-
-async def _first_done(in_flight: deque[_Pending], coming: asyncio.Task[Cut | None] | None) -> None:
-    """Wait for the oldest transcript or, where there is room, the next utterance."""
-    tasks: list[asyncio.Task[Any]] = [in_flight[0][1]] if in_flight else []
-    if coming is not None:
-        tasks.append(coming)
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-
-
-async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    return Segment(start, end, transcript.text, transcript.confidence, words, transcript.language, final=cut.final)

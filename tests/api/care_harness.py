@@ -122,6 +122,7 @@ async def clinic_at(folder: Path, *, limits: Limits | None = None, **options: An
             encounter = await api.store.write(lambda tx: _encounter(tx, patient, consults.now()))
             yield Clinic(api, consults, abilities, await api.phone("physician"), patient, encounter)
         finally:
+            await consults.stop()
             await jobs.stop()
 
 

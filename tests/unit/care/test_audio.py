@@ -172,6 +172,21 @@ async def test_a_header_that_declares_3_gb_costs_nothing(tmp_path: Path) -> None
     assert (len(pcm), error) == (32_000, "audio.truncated")
 
 
+async def test_a_wav_that_never_learned_its_length_is_heard_whole(tmp_path: Path) -> None:
+    """A phone that streams writes its header first."""
+    source, samples = tmp_path / "a.wav", sounds.wav(1.0)[44:]
+    source.write_bytes(sounds.lying_wav(0, samples))
+    pcm, error = await heard(source)
+    assert (pcm, error) == (samples, None)
+    assert source.read_bytes() == sounds.lying_wav(0, samples)
+
+
+async def test_an_empty_wav_with_a_remark_at_its_end_stays_empty(tmp_path: Path) -> None:
+    source = tmp_path / "a.wav"
+    source.write_bytes(sounds.lying_wav(0, b"LIST\4\0\0\0INFO"))
+    assert await heard(source) == (b"", "audio.empty")
+
+
 @pytest.mark.slow
 async def test_two_hours_decode_in_bounded_memory_and_a_little_more_is_refused(tmp_path: Path) -> None:
     source = await asyncio.to_thread(_silence, tmp_path / "long.flac", 7200)
