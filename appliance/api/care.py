@@ -1,10 +1,11 @@
-"""The clinical workflow over HTTP: ``routes`` for dictations, their live streams, and notes."""
+"""The clinical workflow over HTTP: ``routes`` for dictations, their live streams, notes and their templates."""
 
 from __future__ import annotations
 
 from appliance.api.care_dictations import DictationRoutes
 from appliance.api.care_notes import NoteRoutes
 from appliance.api.care_stream import StreamRoutes
+from appliance.api.care_templates import TemplateRoutes
 from appliance.care.service import Consults
 from appliance.plugin_api.http import AnyRoute
 
@@ -15,4 +16,5 @@ def routes(consults: Consults) -> list[AnyRoute]:
         *DictationRoutes(consults).routes(),
         *StreamRoutes(consults).routes(),
         *NoteRoutes(consults).routes(),
+        *TemplateRoutes(consults).routes(),
     ]

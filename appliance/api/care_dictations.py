@@ -60,7 +60,12 @@ class DictationRoutes:
 
         def change(tx: Transaction) -> Reply:
             dictation = self._consults.open(
-                tx, request.principal, patient_id=patient_id, encounter_id=encounter_id, language=asked.language
+                tx,
+                request.principal,
+                patient_id=patient_id,
+                encounter_id=encounter_id,
+                language=asked.language,
+                template=asked.template,
             )
             return Reply(201, view(tx, dictation, request.language), {"Location": f"/api/dictations/{dictation.id}"})
 

@@ -9,6 +9,7 @@ from appliance.api import care_shapes as shapes
 from appliance.care import dictations, notes, signatures, transcripts
 from appliance.care.model import Note
 from appliance.care.service import Consults
+from appliance.care.templates import shelf
 from appliance.plugin_api.errors import INVALID
 from appliance.plugin_api.http import AnyRoute, Reply, Request, Route
 from appliance.plugin_api.storage import Query, Transaction
@@ -30,6 +31,8 @@ class NoteRoutes:
             Route("GET", "/api/notes", "note.read", self.list, "Notes of a patient", None, shapes.NoteList, TAG),
             Route("GET", one, "note.read", self.read, "A note in its current version", None, shapes.NoteView, TAG),
             Route("PUT", one, "note.write", self.edit, "Edit a note (If-Match)", shapes.EditNote, shapes.NoteView, TAG),
+            Route("PUT", one + "/template", "note.write", self.arrange, "Arrange a note by another template (If-Match)",
+                  shapes.ChooseTemplate, shapes.NoteView, TAG),
             Route("POST", one + "/review", "note.write", self.review, "Say that this version is reviewed (If-Match)",
                   shapes.ReviewNote, shapes.NoteView, TAG),
             Route("GET", one + "/signing-form", "note.sign", self.signing_form, "What a device signs", None, shapes.SigningForm, TAG),
@@ -72,6 +75,22 @@ class NoteRoutes:
                 seen=request.headers.get("if-match"),
                 editor=request.principal.user_id,
                 now=self._consults.now(),
+            )
+            self._consults.tell(tx, fresh)
+            return _reply(tx, fresh)
+
+        return await request.commit(change)
+
+    async def arrange(self, request: Request) -> Reply:
+        """``PUT /api/notes/{id}/template``: one of the caller's templates, as they have it now."""
+        asked = await request.body(shapes.ChooseTemplate)
+        note = await self._note(request)
+        who = request.principal.user_id
+
+        def change(tx: Transaction) -> Reply:
+            layout = shelf.get(tx, who, asked.template).layout
+            fresh = notes.arrange(
+                tx, note.id, layout, seen=request.headers.get("if-match"), editor=who, now=self._consults.now()
             )
             self._consults.tell(tx, fresh)
             return _reply(tx, fresh)

@@ -10,6 +10,7 @@ from appliance.care.drafting import uncited
 from appliance.care.model import Ai, Chunk, Dictation, Fact, Note, Section, Segment
 from appliance.care.note_edits import SectionEdit, unresolved
 from appliance.care.notes import VersionInfo
+from appliance.care.templates.layout import arrange
 from appliance.care.transcripts import Transcript
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.security.signing import Signature
@@ -24,6 +25,8 @@ class OpenDictation(msgspec.Struct, forbid_unknown_fields=True):
     patient: Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
     encounter: Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
     language: Annotated[str, msgspec.Meta(pattern="^[a-z]{2}$")] = "pt"
+    template: Annotated[str, msgspec.Meta(max_length=40)] = ""
+    """How the draft is to be arranged; empty: as the node is set."""
 
 
 class CompleteDictation(msgspec.Struct, forbid_unknown_fields=True):
@@ -79,11 +82,11 @@ class DictationView(msgspec.Struct):
     note_id: str | None
     links: dict[str, str]
     problem: Problem | None = None
+    no_speech: bool = False
+    """Nothing was said in it: silence, tones, noise or music."""
 
 
 class TranscriptView(msgspec.Struct):
-    no_speech: bool = False
-    """Nothing was said in it: silence, tones, noise or music."""
     """A finished transcript."""
 
     dictation_id: str
@@ -93,6 +96,23 @@ class TranscriptView(msgspec.Struct):
     audio_s: float
     truncated: bool
     ai: Ai
+
+
+class TemplateRef(msgspec.Struct):
+    """Which template arranged a note. ``version`` 0: the product's file."""
+
+    name: str
+    version: int
+    title: str
+    sha256: str
+
+
+class ArrangedHeading(msgspec.Struct):
+    """A heading of the template and the ids of the sentences under it."""
+
+    title: str
+    loinc: str | None
+    sentences: list[str]
 
 
 class NoteView(msgspec.Struct):
@@ -124,6 +144,15 @@ class NoteView(msgspec.Struct):
     written: tuple[str, ...]
     created_at: str
     changed_at: str
+    template: TemplateRef | None = None
+    arranged: list[ArrangedHeading] = []
+    """The same sentences under the template's headings, empty ones too."""
+
+
+class ChooseTemplate(msgspec.Struct, forbid_unknown_fields=True):
+    """The template that shall arrange the note from now on."""
+
+    template: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
 
 
 class NoteSummary(msgspec.Struct):
@@ -233,6 +262,7 @@ def dictation_view(
         note_id=dictation.note_id,
         links=links,
         problem=ended,
+        no_speech=dictation.state == "no_speech",
     )
 
 
@@ -262,7 +292,6 @@ def note_view(note: Note, segments: list[Segment]) -> NoteView:
         sections=note.content.sections,
         facts=note.content.facts,
         unresolved=unresolved(note.content),
-        no_speech=dictation.state == "no_speech",
         omitted=uncited(note.content, segments),
         ai=note.content.ai,
         transcript_sha256=note.content.transcript_sha256,
@@ -276,7 +305,17 @@ def note_view(note: Note, segments: list[Segment]) -> NoteView:
         written=note.written,
         created_at=note.created_at,
         changed_at=note.changed_at,
+        template=_template(note),
+        arranged=[
+            ArrangedHeading(heading.title, heading.loinc, [sentence.id for sentence in heading.sentences])
+            for heading in arrange(note.content)
+        ],
     )
+
+
+def _template(note: Note) -> TemplateRef | None:
+    layout = note.content.layout
+    return None if layout is None else TemplateRef(layout.name, layout.version, layout.title, layout.sha256)
 
 
 def note_summary(note: Note) -> NoteSummary:

@@ -30,15 +30,24 @@ def scope_of(patient_id: str) -> str:
 
 
 def open_dictation(
-    tx: Transaction, *, patient_id: str, encounter_id: str, author: Principal, key_id: str, language: str, now: str
+    tx: Transaction,
+    *,
+    patient_id: str,
+    encounter_id: str,
+    author: Principal,
+    key_id: str,
+    language: str,
+    template: str,
+    now: str,
 ) -> Dictation:
     """Make an empty dictation."""
     dictation_id = str(uuid.uuid4())
     tx.execute(
         "INSERT INTO care_dictation (id, patient_id, encounter_id, author, author_name, practitioner_id, device_id, key_id,"
-        " language, media_type, state, opened_at, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'open', ?, ?)",
+        " language, media_type, template, state, opened_at, changed_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'open', ?, ?)",
         (dictation_id, patient_id, encounter_id, author.user_id, author.username, author.practitioner_id,
-         author.device_id, key_id, language, UNKNOWN_MEDIA_TYPE, now, now),
+         author.device_id, key_id, language, UNKNOWN_MEDIA_TYPE, template, now, now),
     )  # fmt: skip
     return get(tx, dictation_id)
 

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+import msgspec
+
 from appliance.care import dictations, notes, transcripts
 from appliance.care.drafting import verbatim, write_draft
-from appliance.care.model import Content, Dictation
+from appliance.care.model import Content, Dictation, Layout
 from appliance.care.progress import Broker
+from appliance.care.templates import shelf
 from appliance.care.transcripts import Transcript
 from appliance.plugin_api.engine import CallOptions, Lane
 from appliance.plugin_api.errors import ProntuarioError
-from appliance.plugin_api.storage import Store, Transaction
+from appliance.plugin_api.storage import Query, Store, Transaction
 from appliance.plugin_host.choice import Abilities
 from appliance.store.jobs import Job
 from appliance.telemetry.clock import Clock, instant
@@ -65,6 +68,16 @@ class Drafting:
         if dictation.state != "drafting":
             return
         now = instant(self.clock.now())
-        note = notes.create(tx, dictation, content, author="", now=now)
+        arranged = msgspec.structs.replace(content, layout=layout_for(tx, dictation))
+        note = notes.create(tx, dictation, arranged, author="", now=now)
         dictations.move(tx, dictation_id, "drafted", now=now, note_id=note.id)
         tx.after_commit(partial(self.broker.publish, dictation_id, "state", state="drafted", note_id=note.id))
+
+
+def layout_for(q: Query, dictation: Dictation) -> Layout:
+    """The template of the dictation as its author has it now; one that was taken back since gives way to SOAP."""
+    try:
+        return shelf.get(q, dictation.author, dictation.template).layout
+    except ProntuarioError as error:
+        log.warning("the template is gone, SOAP stands in", dictation_id=dictation.id, code=error.kind.code)
+        return shelf.Template(shelf.DEFAULT, 0, shelf.builtin()[shelf.DEFAULT]).layout

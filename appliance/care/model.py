@@ -56,6 +56,8 @@ class Dictation(msgspec.Struct, frozen=True):
     changed_at: str
     heard_by: str | None = None
     """SHA-256 of the model that heard the segments so far."""
+    template: str = "soap"
+    """Name of the template that arranges the draft."""
 
 
 class Chunk(msgspec.Struct, frozen=True):
@@ -117,13 +119,33 @@ class Fact(msgspec.Struct, frozen=True):
     verdict: Verdict
 
 
+class Heading(msgspec.Struct, frozen=True):
+    """One heading of a template: it takes sentences of these sections, with ``kinds`` only those that tell of such facts."""
+
+    title: str
+    takes: tuple[SectionCode, ...]
+    kinds: tuple[str, ...] = ()
+    loinc: str | None = None
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """A template as it was when it arranged a note. ``sha256`` is of its file; ``version`` 0 is the product's own."""
+
+    name: str
+    version: int
+    sha256: str
+    title: str
+    headings: tuple[Heading, ...]
+
+
 class Content(msgspec.Struct, frozen=True):
-    """What a version of a note holds. ``ai`` is None when a person wrote all of it."""
+    """What a version of a note holds. ``ai`` is None when a person wrote all of it; without ``layout`` it stands as SOAP."""
 
     sections: tuple[Section, ...]
     facts: tuple[Fact, ...]
     ai: Ai | None
     transcript_sha256: str
+    layout: Layout | None = None
 
     def sentences(self) -> list[Sentence]:
         """All sentences in order."""

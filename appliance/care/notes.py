@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from appliance.care import dictations, errors, note_edits, rows, transcripts
-from appliance.care.model import Content, Dictation, Note, Segment
+from appliance.care.model import Content, Dictation, Layout, Note, Segment
 from appliance.care.record_forms import composition
 from appliance.plugin_api.errors import NOT_FOUND
 from appliance.plugin_api.storage import Query, Transaction
@@ -115,6 +115,12 @@ def edit(
     dictation = dictations.get(tx, note.dictation_id)
     content = note_edits.apply(note.content, sections, editor=editor, known=_segments(tx, dictation))
     return _replace(tx, note, content, author=editor, now=now)
+
+
+def arrange(tx: Transaction, note_id: str, layout: Layout, *, seen: str | None, editor: str, now: str) -> Note:
+    """Keep a new version that is arranged by another template. Raises as ``edit``."""
+    note = _editable(tx, note_id, seen)
+    return _replace(tx, note, msgspec.structs.replace(note.content, layout=layout), author=editor, now=now)
 
 
 def review(tx: Transaction, note_id: str, *, seen: str | None, accept: Sequence[str], reviewer: str, now: str) -> Note:

@@ -5,10 +5,12 @@ Sources: R4 DocumentReference §9.3, Composition §2.2, Provenance §6.3; sectio
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
-from appliance.care.model import Dictation, Note, Section, SectionCode, Segment
+from appliance.care.model import Content, Dictation, Note, SectionCode, Segment, Sentence
+from appliance.care.templates.layout import arrange
 
 EXTENSION: Final = "urn:prontuario:extension:"
 IMMUTABLE: Final = {"system": "urn:prontuario:immutable", "code": "signed"}
@@ -71,7 +73,7 @@ def composition(
         "date": now,
         "author": [person(dictation.practitioner_id, dictation.author_name)],
         "title": "Nota clínica",
-        "section": [_section(section, segments) for section in note.content.sections if section.sentences],
+        "section": _sections(note.content, segments),
     }
     if not resource["section"]:
         del resource["section"]
@@ -87,16 +89,33 @@ def composition(
     return resource
 
 
-def _section(section: Section, segments: dict[int, Segment]) -> dict[str, Any]:
-    title, code, display = _TITLES[section.code]
-    paragraphs = "".join(f"<p>{escape(clean(sentence.text))}</p>" for sentence in section.sentences)
-    links = [
-        _link(index, sentence.origin, sentence.segments, segments) for index, sentence in enumerate(section.sentences)
+def _sections(content: Content, segments: dict[int, Segment]) -> list[dict[str, Any]]:
+    """Under the template's headings; as SOAP where the note has none."""
+    displays = {code: display for _title, code, display in _TITLES.values()}
+    parts: list[tuple[str, str | None, tuple[Sentence, ...]]] = [
+        (heading.title, heading.loinc, heading.sentences) for heading in arrange(content)
+    ] or [(*_TITLES[section.code][:2], section.sentences) for section in content.sections]
+    return [
+        _section(title, _coding(code, displays), sentences, segments) for title, code, sentences in parts if sentences
     ]
+
+
+def _coding(code: str | None, displays: dict[str, str]) -> dict[str, Any]:
+    if code is None:
+        return {}
+    coding = {"system": _LOINC, "code": code} | ({"display": displays[code]} if code in displays else {})
+    return {"code": {"coding": [coding]}}
+
+
+def _section(
+    title: str, code: dict[str, Any], sentences: Sequence[Sentence], segments: dict[int, Segment]
+) -> dict[str, Any]:
+    paragraphs = "".join(f"<p>{escape(clean(sentence.text))}</p>" for sentence in sentences)
+    links = [_link(index, sentence.origin, sentence.segments, segments) for index, sentence in enumerate(sentences)]
     return {
         "extension": links,
         "title": title,
-        "code": {"coding": [{"system": _LOINC, "code": code, "display": display}]},
+        **code,
         "text": {"status": "additional", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{paragraphs}</div>'},
     }
 

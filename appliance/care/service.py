@@ -15,6 +15,7 @@ from appliance.care.live import LiveHearing
 from appliance.care.model import Dictation, Note
 from appliance.care.progress import Broker
 from appliance.care.record_forms import audio_document
+from appliance.care.templates import shelf
 from appliance.care.transcription import Transcription
 from appliance.config.model import Dictation as Limits
 from appliance.plugin_api.errors import INVALID
@@ -48,6 +49,7 @@ class Consults:
         clock: Clock,
         limits: Limits,
         spool: Path,
+        template: str = shelf.DEFAULT,
         broker: Broker | None = None,
     ) -> None:
         self.store = store
@@ -57,6 +59,7 @@ class Consults:
         self._vault = vault
         self._clock = clock
         self._jobs = jobs
+        self.template = template
         transcribe = Transcription(store, self.intake, abilities, clock, self.broker, spool)
         draft = Drafting(store, abilities, clock, self.broker)
         self._spool = spool
@@ -93,12 +96,20 @@ class Consults:
 
     # -- dictations -----------------------------------------------------------------------------------------------
     def open(
-        self, tx: Transaction, author: Principal, *, patient_id: str, encounter_id: str, language: str
+        self,
+        tx: Transaction,
+        author: Principal,
+        *,
+        patient_id: str,
+        encounter_id: str,
+        language: str,
+        template: str = "",
     ) -> Dictation:
-        """Open a dictation for an existing patient in one of their encounters.
+        """Open a dictation for an existing patient in one of their encounters; ``template`` empty: the node's own choice.
 
         Raises:
-            ProntuarioError: ``fhir.not_found`` 404, ``fhir.gone`` 410, ``invalid`` 422 when the encounter is another's.
+            ProntuarioError: ``fhir.not_found`` 404, ``fhir.gone`` 410, ``invalid`` 422 when the encounter is another's,
+                ``template.unknown`` 404.
         """
         repository.read(tx, "Patient", patient_id)
         encounter = repository.read(tx, "Encounter", encounter_id)
@@ -113,6 +124,7 @@ class Consults:
             author=author,
             key_id=key.key_id,
             language=language,
+            template=shelf.get(tx, author.user_id, template or self.template).name,
             now=self.now(),
         )
 

@@ -42,8 +42,8 @@ class Verification(msgspec.Struct, frozen=True):
 
 def form_of(note: Note, dictation: Dictation, signer: Principal) -> dict[str, Any]:
     """What a signature of this note covers."""
-    ai = note.content.ai
-    return {
+    ai, layout = note.content.ai, note.content.layout
+    form = {
         "form": FORM,
         "note": note.id,
         "version": note.version,
@@ -67,6 +67,9 @@ def form_of(note: Note, dictation: Dictation, signer: Principal) -> dict[str, An
         "ai": None if ai is None else msgspec.to_builtins(ai),
         "amends": None if note.amends is None else {"note": note.amends, "reason": note.amendment_reason},
     }
+    if layout is not None:  # notes that were signed before there were templates keep their form
+        form["template"] = {"name": layout.name, "version": layout.version, "sha256": layout.sha256}
+    return form
 
 
 def sign(

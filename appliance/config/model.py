@@ -132,6 +132,13 @@ class Dictation(_Section, frozen=True):
     max_chunk_bytes: int = 8 * MIB
 
 
+class Notes(_Section, frozen=True):
+    """Drafts of notes."""
+
+    template: str = "soap"
+    """The template of a dictation whose client names none: ``soap``, ``evolucao``, ``anamnese`` or ``alta``."""
+
+
 class Logging(_Section, frozen=True):
     """Structured logs: JSON lines to the file, people's lines to the terminal."""
 
@@ -151,6 +158,7 @@ class Config(_Section, frozen=True):
     security: Security = Security()
     memory: Memory = Memory()
     dictation: Dictation = Dictation()
+    notes: Notes = Notes()
     logging: Logging = Logging()
     capabilities: dict[str, tuple[str, ...]] = {}
     disabled_plugins: tuple[str, ...] = ()

@@ -105,7 +105,7 @@ async def assemble(
     jobs, signer, blobs = JobQueue(store, clock, metrics), HeadSigner.open(paths, vault), BlobStore(paths.blobs)
     consults = Consults(
         store=store, blobs=blobs, vault=vault, abilities=host.abilities, jobs=jobs, clock=clock,
-        limits=config.dictation, spool=paths.run / "spool",
+        limits=config.dictation, spool=paths.run / "spool", template=config.notes.template,
     )  # fmt: skip
     record = RecordSession(
         store, vault=vault, identity=identity, jobs=jobs, consults=consults, heads=SignedHeads(store, signer, clock)
