@@ -193,6 +193,11 @@ class Connection(TCPServer):
             self._disarm()
             await self._close()
 
+    async def _close(self) -> None:
+        """A client that vanished (a cut network, a phone that died) never answers the end of TLS: no error of ours."""
+        with suppress(TimeoutError):
+            await super()._close()
+
     def _speak(self, group: BoundedTaskGroup) -> Http1 | Http2:
         tls = cast("ssl.SSLObject", self.writer.get_extra_info("ssl_object"))
         socket = self.writer.get_extra_info("socket")
