@@ -28,12 +28,6 @@ from tests.cluster.netlab import DIRECT, INTERFACE, LAN, VIP, NetLab
 
 ROOT = Path(__file__).resolve().parent.parent
 PRONTUARIO = [sys.executable, "-m", "appliance.daemon"]
-VIPD = (
-    "import sys; from pathlib import Path; from appliance.config import Paths, load_config; "
-    "from appliance.daemon.vipd.entry import run_vipd; from appliance.daemon.vipd.settings import settings_of; "
-    "home = Path(sys.argv[1]); "
-    "sys.exit(run_vipd(settings_of(home, load_config(Paths(home).config))))"
-)
 HANDOVER = ["cluster", "handover", "--yes-i-typed", "yes"]
 ENGINES = ("facenet_auth", "medgemma_chat", "medical_images", "whisper_stt")
 """Plugins whose engines take seconds to load: a lab about the record is quicker without them after each restart."""
@@ -42,7 +36,6 @@ NODES = ("a", "b")
 WITNESS = "w"
 READY_LIMIT_S = 360.0
 LEADER_LIMIT_S = 180.0
-_SOCKET = "{node}-vipd.sock"
 
 
 class PairLab:
@@ -105,7 +98,6 @@ class PairLab:
             if other != node:
                 self.net.heal(node, other)
         self.net.heal("a", "b", "direct")
-        self._run(node, [sys.executable, "-c", VIPD, str(self.home(node))], f"{node}-vipd")
         argv = ["up", "--home", str(self.home(node)), "--no-admin", "--ready-json"]
         process = self._run(node, [*PRONTUARIO, *argv], node, stdout=subprocess.PIPE)
         lines: list[bytes] = []
@@ -171,14 +163,14 @@ class PairLab:
             vip_addresses=(VIP,),
             vip_interface=INTERFACE["lan"],
             vip_backend="ip",
-            vipd_socket=str(self.folder / _SOCKET),
+            vipd_socket=str(self.folder / "{node}-vipd" / "vipd.sock"),
         )
 
     def _settle_in(self, node: str) -> None:
-        """Both nodes share this machine's files, so each gets a socket of its own; and no engines."""
+        """No engines."""
         config = Paths(self.home(node)).config
         disabled = f"disabled_plugins = {json.dumps(ENGINES)}\n"
-        config.write_text(disabled + config.read_text(encoding="utf-8").replace("{node}", node), encoding="utf-8")
+        config.write_text(disabled + config.read_text(encoding="utf-8"), encoding="utf-8")
 
     def _run(self, node: str, argv: list[str], name: str, **options: Any) -> subprocess.Popen[Any]:
         log = (self.folder / f"{name}.log").open("ab")
@@ -195,7 +187,7 @@ class PairLab:
     def _signal_but_vipd(self, node: str, number: int) -> None:
         for pid in self._pids(node):
             with suppress(ProcessLookupError, FileNotFoundError):
-                if b"run_vipd" not in Path(f"/proc/{pid}/cmdline").read_bytes():
+                if b"\0vipd\0" not in Path(f"/proc/{pid}/cmdline").read_bytes():
                     os.kill(pid, number)
 
 

@@ -25,15 +25,22 @@ HEALTHY_AFTER_S = 60.0
 class Child:
     """One supervised process. ``module`` is run with ``python -m``; ``stop_limit_s`` is its time to drain.
 
-    ``restart``: False leaves it dead when it dies by itself.
+    ``restart``: False leaves it dead when it dies by itself. ``within``: a command that becomes it (``nsenter … --``).
     """
 
     def __init__(
-        self, name: str, module: str, arguments: Sequence[str], *, stop_limit_s: float, restart: bool = True
+        self,
+        name: str,
+        module: str,
+        arguments: Sequence[str],
+        *,
+        stop_limit_s: float,
+        restart: bool = True,
+        within: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.restarts = 0
-        self._command = [sys.executable, "-m", module, *arguments]
+        self._command = [*within, sys.executable, "-m", module, *arguments]
         self._stop_limit_s = stop_limit_s
         self._restart = restart
         self._process: asyncio.subprocess.Process | None = None

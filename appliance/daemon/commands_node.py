@@ -1,4 +1,4 @@
-"""Commands that make, start and describe a node: init, up, core, admin, version."""
+"""Commands that make, start and describe a node: init, up, core, admin, vipd, version."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import click
 from pysqlite3 import dbapi2
 
 from appliance.daemon.cli import home_option, port_option, read_config
+from appliance.daemon.exits import CommandFailedError
 from appliance.daemon.ports import with_chosen_ports, with_ports
 
 
@@ -49,6 +50,16 @@ def init(home: Path, name: str, hospital: str, profile: str, admin_user: str) ->
 @click.option("--ready-json", is_flag=True, help="Print one JSON line once the node serves: api, admin, ca, home, pid.")
 @click.option("--no-admin", is_flag=True, help="Without the dashboard.")
 @click.option("--pair", is_flag=True, help="Two nodes and a third voter, below the home; for development and drills.")
+@click.option(
+    "--vip", is_flag=True, help="With --pair, as root on Linux: a network of their own, with vipd and a virtual IP."
+)
+@click.option(
+    "--vip-backend",
+    type=click.Choice(["auto", "ip", "keepalived"]),
+    default="auto",
+    show_default=True,
+    help="With --vip: what puts the address up.",
+)
 @click.option("--no-restart", is_flag=True, help="With --pair: a node that dies stays dead.")
 @click.option("--ready-fd", type=int, hidden=True)
 @click.option("--leash-fd", type=int, hidden=True)
@@ -64,8 +75,12 @@ def up(home: Path, port_base: int | None, **given: Any) -> None:
     if given["pair"]:
         from appliance.daemon.pair.up_pair import run_pair
 
-        restart = not given["no_restart"]
-        asyncio.run(run_pair(home, port_base, dashboard=dashboard, restart=restart, ready_json=ready_json))
+        backend = given["vip_backend"] if given["vip"] else None
+        pair = run_pair(
+            home, port_base, dashboard=dashboard, restart=not given["no_restart"], ready_json=ready_json,
+            vip_backend=backend,
+        )  # fmt: skip
+        asyncio.run(pair)
         return
     asyncio.run(initialise_for_development(home))
     config = with_ports(read_config(home), port_base)
@@ -106,6 +121,26 @@ def admin(home: Path, **child: int | None) -> None:
 
 
 @click.command()
+@home_option
+@click.option("--ready-fd", type=int, help="Write one JSON line to this descriptor once serving.")
+@click.option("--leash-fd", type=int, help="End when this descriptor reads EOF.")
+@click.pass_context
+def vipd(ctx: click.Context, home: Path, ready_fd: int | None, leash_fd: int | None) -> None:
+    """Run the keeper of the virtual IP alone, as root, as launchd does. It drops the address when core's lease ends."""
+    from appliance.daemon.vipd.entry import run_vipd
+    from appliance.daemon.vipd.settings import settings_of
+    from appliance.plugin_api.errors import ProntuarioError
+
+    try:
+        status = run_vipd(settings_of(home, read_config(home)), ready_fd=ready_fd, leash_fd=leash_fd)
+    except ProntuarioError as error:
+        raise CommandFailedError(f"{error.sentence('en')} {error.next_step('en')}") from error
+    except OSError as error:
+        raise CommandFailedError(f"vipd can't serve: {error}. It needs root.") from error
+    ctx.exit(status)
+
+
+@click.command()
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def version(as_json: bool) -> None:
     """Tell the versions of the appliance and of what it stands on."""
@@ -121,4 +156,4 @@ def version(as_json: bool) -> None:
     click.echo(json.dumps(rows) if as_json else "\n".join(f"{name:16} {value}" for name, value in rows.items()))
 
 
-COMMANDS: list[click.Command] = [init, up, core, admin, version]
+COMMANDS: list[click.Command] = [init, up, core, admin, vipd, version]

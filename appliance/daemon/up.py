@@ -1,4 +1,4 @@
-"""``prontuario up``: a whole node in the foreground. Core, the dashboard and a pair's etcd member are children."""
+"""``prontuario up``: a whole node in the foreground. Core, the dashboard and a pair's etcd member and vipd are children."""
 
 from __future__ import annotations
 
@@ -14,11 +14,16 @@ from appliance.daemon.exits import CommandFailedError, Exit
 from appliance.daemon.lifeline import announce, stop_event
 from appliance.daemon.lock import running_pid
 from appliance.daemon.pair.etcd_child import own_voter
+from appliance.daemon.vipd.pid_lock import is_locked
+from appliance.daemon.vipd.settings import settings_of
+from appliance.telemetry.logs import get_logger
 
+log = get_logger("up")
 CORE_READY_LIMIT_S = 300.0
 """The first start of a large model on a cold disk takes its time; the child itself reports what is wrong."""
 ADMIN_READY_LIMIT_S = 60.0
 VOTER_READY_LIMIT_S = 60.0
+VIPD_READY_LIMIT_S = 60.0
 MODULE = "appliance.daemon"
 
 
@@ -42,7 +47,7 @@ class Node:
 
 
 class Up:
-    """Starts and stops the children in order: the etcd member of a pair, core, the dashboard; stops them in reverse."""
+    """Starts and stops the children in order: a pair's etcd member and vipd, core, the dashboard; stops them in reverse."""
 
     def __init__(self, home: Path, config: Config, *, dashboard: bool = True) -> None:
         self.paths = Paths(home)
@@ -58,6 +63,9 @@ class Up:
             Child("etcd", MODULE, ["cluster", "voter", f"--home={home}"], stop_limit_s=20.0)
             if config.cluster.mode == "paired" and own_voter(self.paths, config)
             else None
+        )
+        self._vipd = (
+            Child("vipd", MODULE, ["vipd", f"--home={home}"], stop_limit_s=20.0) if _needs_vipd(home, config) else None
         )
         self._core = Child("core", MODULE, ["core", *arguments], stop_limit_s=drain)
         self._admin = Child("admin", MODULE, ["admin", *arguments], stop_limit_s=10.0) if dashboard else None
@@ -75,6 +83,8 @@ class Up:
         try:
             if self._voter:
                 await self._voter.start(ready_limit_s=VOTER_READY_LIMIT_S)
+            if self._vipd:
+                await self._vipd.start(ready_limit_s=VIPD_READY_LIMIT_S)
             core = await self._core.start(ready_limit_s=CORE_READY_LIMIT_S)
             admin = await self._admin.start(ready_limit_s=ADMIN_READY_LIMIT_S) if self._admin else {"admin": ""}
         except ChildFailedError as error:
@@ -89,8 +99,20 @@ class Up:
         if self._admin:
             await self._admin.stop()
         await self._core.stop()
+        if self._vipd:
+            await self._vipd.stop()
         if self._voter:
             await self._voter.stop()
+
+
+def _needs_vipd(home: Path, config: Config) -> bool:
+    """Whether this node has a virtual IP, may carry it, and no vipd of launchd's is there for it already."""
+    if config.cluster.mode != "paired" or not config.cluster.vip_addresses:
+        return False
+    if os.geteuid() != 0:
+        log.warning("the virtual IP needs vipd, which needs root: start `prontuario vipd` beside this")
+        return False
+    return not is_locked(settings_of(home, config).pid_file)
 
 
 async def run_until_stopped(

@@ -14,16 +14,15 @@ from __future__ import annotations
 import atexit
 import itertools
 import os
-import shutil
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
+
+from appliance.daemon.pair.namespaces import Namespaces, build, interface, list_namespaces, why_no_namespaces
 
 Link = Literal["lan", "direct"]
 NODES = ("a", "b", "client", "voter")
@@ -31,7 +30,7 @@ LAN = {"a": "10.77.0.1", "b": "10.77.0.2", "voter": "10.77.0.3", "client": "10.7
 LAN6 = {"a": "fd77::1", "b": "fd77::2", "voter": "fd77::3", "client": "fd77::50"}
 DIRECT = {"a": "10.78.0.1", "b": "10.78.0.2"}
 VIP, VIP6 = "10.77.0.100", "fd77::100"
-INTERFACE: dict[Link, str] = {"lan": "lan0", "direct": "direct0"}
+INTERFACE: dict[Link, str] = {"lan": interface("lan"), "direct": interface("direct")}
 _PREFIX = "ptlab"
 _END_LIMIT_S = 5.0
 _numbers = itertools.count()
@@ -55,25 +54,14 @@ table bridge lab {
 
 def why_not() -> str | None:
     """Why no lab can be made here, in plain words; None: it can."""
-    if sys.platform != "linux":
-        return "network namespaces exist only on Linux"
-    if os.geteuid() != 0:
-        return "network namespaces need root"
-    missing = [tool for tool in ("ip", "nft", "nsenter") if shutil.which(tool) is None]
-    if missing:
-        return f"not installed: {', '.join(missing)} (make setup-dev installs iproute2 and nftables)"
-    tried = subprocess.run(["ip", "netns", "add", f"{_PREFIX}-try-{os.getpid()}"], capture_output=True, check=False)
-    if tried.returncode != 0:
-        return "this machine does not let even root make network namespaces"
-    _run("ip", "netns", "del", f"{_PREFIX}-try-{os.getpid()}")
-    return None
+    return why_no_namespaces("nft")
 
 
 class NetLab:
     """The lab; a context manager. Addresses: ``LAN``, ``LAN6``, ``DIRECT``; ``VIP`` and ``VIP6`` belong to nobody yet."""
 
     def __init__(self) -> None:
-        self._name = f"{_PREFIX}-{os.getpid()}-{next(_numbers)}"
+        self._machines = Namespaces(f"{_PREFIX}-{os.getpid()}-{next(_numbers)}")
         self._started: list[subprocess.Popen[Any]] = []
 
     def __enter__(self) -> Self:
@@ -93,11 +81,11 @@ class NetLab:
 
     def namespace(self, node: str) -> str:
         """The namespace's name, as ``ip netns`` lists it. ``node``: one of NODES, or ``switch``."""
-        return f"{self._name}-{node}"
+        return self._machines.name(node)
 
     def command(self, node: str, argv: Sequence[str]) -> list[str]:
         """``argv`` to be run inside a node's network; the process keeps the pid that it was started with."""
-        return ["nsenter", f"--net=/run/netns/{self.namespace(node)}", "--", *argv]
+        return self._machines.command(node, argv)
 
     def popen(self, node: str, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
         """Start a process in a node; ``options`` as of ``subprocess.Popen``. It is killed when the lab closes."""
@@ -169,36 +157,17 @@ class NetLab:
         for process in self._started:
             if process.poll() is None:
                 process.kill()
-        remove(self._name)
+        self._machines.remove()
         for process in self._started:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_END_LIMIT_S)
         self._started.clear()
 
     def _build(self) -> None:
-        for node in (*NODES, "switch"):
-            _run("ip", "netns", "add", self.namespace(node))
-            _run("ip", "-n", self.namespace(node), "link", "set", "lo", "up")
-        for link, members in (("lan", NODES), ("direct", tuple(DIRECT))):
-            # The kernel's own spanning delay would swallow the first announcement.
-            bridge = ("name", f"br-{link}", "type", "bridge", "forward_delay", "0", "mcast_snooping", "0")
-            _run("ip", "-n", self.namespace("switch"), "link", "add", *bridge)
-            _run("ip", "-n", self.namespace("switch"), "link", "set", f"br-{link}", "up")
-            for node in members:
-                self._plug(node, link)
+        lan = {node: (f"{LAN[node]}/24", f"{LAN6[node]}/64") for node in NODES}
+        direct = {node: (f"{address}/30",) for node, address in DIRECT.items()}
+        self._machines = build(self._machines.prefix, NODES, {"lan": lan, "direct": direct})
         self._nft(SWITCH)
-
-    def _plug(self, node: str, link: Link | str) -> None:
-        switch, own, port = self.namespace("switch"), self.namespace(node), f"{link}-{node}"
-        inside = INTERFACE[link]  # type: ignore[index]
-        _run(*("ip", "-n", switch, "link", "add", "name", port, "type", "veth", "peer", "name", inside, "netns", own))
-        _run("ip", "-n", switch, "link", "set", port, "master", f"br-{link}", "up")
-        _run("ip", "-n", own, "link", "set", inside, "up")
-        if link == "lan":
-            _run("ip", "-n", own, "address", "add", f"{LAN[node]}/24", "dev", inside)
-            _run("ip", "-n", own, "address", "add", f"{LAN6[node]}/64", "dev", inside, "nodad")
-        else:
-            _run("ip", "-n", own, "address", "add", f"{DIRECT[node]}/30", "dev", inside)
 
     def _cuts(self, verb: str, source: str, target: str, link: Link) -> None:
         element = f'{verb} element bridge lab cuts {{ "{link}-{source}" . "{link}-{target}" }}'
@@ -218,52 +187,8 @@ class NetLab:
 
 def remove_leftovers() -> None:
     """Remove the labs of processes that no longer live."""
-    for name in set(_labs()):
+    labs = {"-".join(name.split("-")[:3]) for name in list_namespaces() if name.startswith(f"{_PREFIX}-")}
+    for name in labs:
         pid = name.split("-")[1]
         if pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            remove(name)
-
-
-def remove(lab: str) -> None:
-    """Kill every process in a lab's namespaces and delete them."""
-    mine = [name for name in _namespaces() if name.startswith(f"{lab}-")]
-    for name in mine:
-        _kill_all_in(name)
-    for name in mine:
-        subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False, timeout=60)
-
-
-def _kill_all_in(namespace: str) -> None:
-    deadline = time.monotonic() + _END_LIMIT_S
-    while time.monotonic() < deadline:
-        listing = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True, check=False)
-        pids = [int(pid) for pid in listing.stdout.split() if _state(pid) not in {"Z", ""}]
-        if not pids:
-            return
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.02)
-
-
-def _state(pid: str) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-
-
-def _labs() -> Iterator[str]:
-    for name in _namespaces():
-        if name.startswith(f"{_PREFIX}-"):
-            yield "-".join(name.split("-")[:3])
-
-
-def _namespaces() -> list[str]:
-    return [path.name for path in Path("/run/netns").iterdir()] if Path("/run/netns").is_dir() else []
-
-
-def _run(*argv: str) -> None:
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
-    if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(argv)}: {done.stderr.strip()}")
+            Namespaces(name).remove()

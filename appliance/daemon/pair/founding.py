@@ -28,6 +28,8 @@ from appliance.telemetry.clock import SystemClock
 
 VOTER_FILE: Final = "voter.json"
 VOTER_SCRIPT: Final = "etcd.sh"
+EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  compared, not bound
+LOCAL: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _EXECUTABLE: Final = 0o750
 
 
@@ -179,20 +181,24 @@ def _stopped(home: Path) -> Paths:
 def _write_sections(paths: Paths, plan: PairPlan, own: Place) -> None:
     config = load_config(paths.config)
     sections: dict[str, msgspec.Struct] = {"cluster": plan.cluster_of(own.name)}
-    if config.api == Api() and (own.bound, own.api_port) != (Api().host, Api().port):
-        sections["api"] = Api(host=own.bound, port=own.api_port)
-    if config.admin == Admin() and own.admin_port != Admin().port:
-        sections["admin"] = Admin(port=own.admin_port)
+    host = plan.api_host_of(own.name)
+    if config.api == Api() and (host, own.api_port) != (Api().host, Api().port):
+        # Who listens everywhere would otherwise not carry its own address in its certificate.
+        sections["api"] = Api(host=host, port=own.api_port, names=(own.host,) if host in EVERYWHERE else ())
+    if config.admin == Admin() != Admin(host=own.admin_host, port=own.admin_port):
+        sections["admin"] = Admin(host=own.admin_host, port=own.admin_port)
     append_sections(paths.config, **sections)
-    _refuse_deaf(load_config(paths.config), own)
+    _refuse_deaf(load_config(paths.config), own, plan)
 
 
-def _refuse_deaf(config: Config, own: Place) -> None:
-    """A node that nobody else reaches can't take over."""
-    if config.api.host in {"127.0.0.1", "::1", "localhost"} and own.host not in {"127.0.0.1", "::1", "localhost"}:
+def _refuse_deaf(config: Config, own: Place, plan: PairPlan) -> None:
+    """A node that nobody else reaches can't take over, nor can one that does not listen on the virtual IP."""
+    host, wanted = config.api.host, plan.api_host_of(own.name)
+    deaf = host in LOCAL and own.host not in LOCAL
+    if deaf or (wanted in EVERYWHERE and host not in EVERYWHERE):
+        where = " and ".join(dict.fromkeys((own.host, *plan.vip_addresses)))
         raise CommandFailedError(
-            f'[api] host is "{config.api.host}": clients can\'t reach this node at {own.host}. Set host = "{own.bound}".',
-            Exit.CONFIG,
+            f'[api] host is "{host}": clients can\'t reach this node at {where}. Set host = "{wanted}".', Exit.CONFIG
         )
 
 

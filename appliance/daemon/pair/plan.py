@@ -31,6 +31,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """The address to listen on; empty: ``host``."""
     api_port: int = Api().port
     peer_port: int = Cluster().peer_port
+    admin_host: str = Admin().host
+    """Where its dashboard listens."""
     admin_port: int = Admin().port
     etcd_client_port: int = Cluster().etcd_client_port
     etcd_peer_port: int = Cluster().etcd_peer_port
@@ -53,6 +55,9 @@ class PairPlan(msgspec.Struct, frozen=True, kw_only=True):
     vip_interface: str = ""
     vip_backend: VipBackend = "auto"
     vipd_socket: str = ""
+    """``{node}`` in it is replaced by the node's name: two nodes on one machine need two sockets."""
+    namespaces: str = ""
+    """Only for both nodes on one development machine: the prefix of the network namespaces that they run in."""
 
     @property
     def voters(self) -> tuple[Place, ...]:
@@ -62,6 +67,13 @@ class PairPlan(msgspec.Struct, frozen=True, kw_only=True):
     def place(self, name: str) -> Place:
         """The voter called ``name``. Raises ``KeyError``."""
         return {place.name: place for place in self.voters}[name]
+
+    def api_host_of(self, name: str) -> str:
+        """Where a node's API listens: everywhere when there is a virtual IP, which comes and goes."""
+        place = self.place(name)
+        if place.listen or not self.vip_addresses:
+            return place.bound
+        return "::" if any(":" in address for address in (place.host, *self.vip_addresses)) else "0.0.0.0"  # noqa: S104
 
     def names_of(self, name: str) -> tuple[str, ...]:
         """What the node certificate of ``name`` carries, its name first."""
@@ -93,7 +105,7 @@ class PairPlan(msgspec.Struct, frozen=True, kw_only=True):
             vip_addresses=self.vip_addresses,
             vip_interface=self.vip_interface,
             vip_backend=self.vip_backend,
-            vipd_socket=self.vipd_socket,
+            vipd_socket=self.vipd_socket.replace("{node}", own.name),
         )
 
     @property

@@ -1,4 +1,7 @@
-"""``prontuario up --pair``: two whole nodes and the third voter on one development machine."""
+"""``prontuario up --pair``: two whole nodes and the third voter on one development machine.
+
+On loopback ports, or with a virtual IP: then each part runs in a network namespace and this machine is their client.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,15 @@ from typing import Any, Final
 
 import httpx
 
+from appliance.config import Paths
 from appliance.daemon.children import Child, ChildFailedError
-from appliance.daemon.exits import CommandFailedError
+from appliance.daemon.exits import CommandFailedError, Exit
 from appliance.daemon.lifeline import stop_event
+from appliance.daemon.lock import running_pid
 from appliance.daemon.pair.founding import found_for_development, read_plan
-from appliance.daemon.pair.plan import PairPlan, Place
+from appliance.daemon.pair.namespaces import Namespaces, why_no_namespaces
+from appliance.daemon.pair.own_network import lay, plan_in_namespaces, take_up
+from appliance.daemon.pair.plan import PairPlan, Place, VipBackend
 from appliance.daemon.ports import free_ports
 from appliance.daemon.up import MODULE
 
@@ -49,20 +56,31 @@ def plan_on_loopback(port_base: int | None) -> PairPlan:
 
 
 class UpPair:
-    """Starts the voters and the nodes; each node is a ``prontuario up`` of its own, so that it can be killed as a whole."""
+    """Starts the voters and the nodes; each node is a ``prontuario up`` of its own, so that it can be killed as a whole.
+
+    A plan with namespaces gets its network first; it is gone when ``stop`` returns.
+    """
 
     def __init__(self, home: Path, plan: PairPlan, *, dashboard: bool = True, restart: bool = True) -> None:
         """``restart``: False leaves a node dead that died (drills, tests)."""
         self.home = home
-        self._plan = plan
+        self.plan = plan
+        self._network: Namespaces | None = None
+        inside = Namespaces(plan.namespaces).command if plan.namespaces else _outside
         options = [] if dashboard else ["--no-admin"]
         self._nodes = {
             name: Child(
-                name, MODULE, ["up", f"--home={home / name}", *options], stop_limit_s=NODE_STOP_LIMIT_S, restart=restart
+                name,
+                MODULE,
+                ["up", f"--home={home / name}", *options],
+                stop_limit_s=NODE_STOP_LIMIT_S,
+                restart=restart,
+                within=inside(name),
             )
             for name in NODES
         }
-        self._voter = Child("etcd w", MODULE, ["cluster", "voter", f"--home={home / WITNESS}"], stop_limit_s=20.0)
+        voter = ["cluster", "voter", f"--home={home / WITNESS}"]
+        self._voter = Child("etcd w", MODULE, voter, stop_limit_s=20.0, within=inside(WITNESS))
 
     async def start(self) -> dict[str, Any]:
         """Start everything and wait for the first primary; the facts for the ready line.
@@ -70,12 +88,19 @@ class UpPair:
         Raises:
             CommandFailedError: a part did not come up.
         """
+        for name in NODES:
+            if holder := running_pid(Paths(self.home / name).run):
+                raise CommandFailedError(
+                    f"A node (core pid {holder}) already serves {self.home / name}.", Exit.ALREADY_RUNNING
+                )
+        if self.plan.namespaces:
+            self._network = await asyncio.to_thread(lay, self.plan)
         try:
             await self._voter.start(ready_limit_s=VOTER_LIMIT_S)
             started = await asyncio.gather(
                 *(node.start(ready_limit_s=NODE_READY_LIMIT_S) for node in self._nodes.values())
             )
-            nodes = dict(zip(self._nodes, started, strict=True))
+            nodes = {name: self._reached(name, facts) for name, facts in zip(self._nodes, started, strict=True)}
             primary = await wait_for_primary(nodes)
         except (ChildFailedError, TimeoutError) as error:
             await self.stop()
@@ -84,16 +109,31 @@ class UpPair:
         return {
             "nodes": nodes,
             "primary": primary,
-            "client_address": self._plan.client_address,
+            "client_address": self.plan.client_address,
             "ca": ca,
             "home": str(self.home),
             "pid": os.getpid(),
         }
 
     async def stop(self) -> None:
-        """Stop the nodes side by side, then the voter."""
+        """Stop the nodes side by side, then the voter; then the network goes."""
         await asyncio.gather(*(node.stop() for node in self._nodes.values()))
         await self._voter.stop()
+        network, self._network = self._network, None
+        if network is not None:
+            await asyncio.to_thread(take_up, self.plan, network)
+
+    def _reached(self, name: str, facts: dict[str, Any]) -> dict[str, Any]:
+        """What a node tells of itself, with the address by which this machine reaches it."""
+        if not self.plan.namespaces:
+            return facts
+        place = self.plan.place(name)
+        return facts | {"api": f"https://{place.host}:{place.api_port}"}
+
+
+def _outside(_machine: str) -> list[str]:
+    """No namespace: the part runs as this process does."""
+    return []
 
 
 async def wait_for_primary(nodes: Mapping[str, Mapping[str, Any]]) -> str:
@@ -115,11 +155,38 @@ async def _is_primary(api: str, ca: str) -> bool:
             return False
 
 
-async def run_pair(home: Path, port_base: int | None, *, dashboard: bool, restart: bool, ready_json: bool) -> None:
-    """Prepare what is missing below ``home``, then serve until Ctrl-C or SIGTERM."""
-    stop = stop_event(None)
-    plan = read_plan(home / WITNESS) or plan_on_loopback(port_base)
+async def prepare_pair(home: Path, port_base: int | None, vip_backend: VipBackend | None) -> PairPlan:
+    """Prepare what is missing below ``home``. ``vip_backend``: a new pair gets a virtual IP; None: it gets none.
+
+    Raises:
+        CommandFailedError: a virtual IP is wanted and not possible here, or the pair was founded without one.
+    """
+    plan = read_plan(home / WITNESS)
+    if vip_backend is not None:
+        if reason := why_no_namespaces():
+            raise CommandFailedError(f"No virtual IP here: {reason}.", Exit.USAGE)
+        if plan is not None and not plan.vip_addresses:
+            raise CommandFailedError(
+                f"The pair in {home} was made without a virtual IP; take another --home.", Exit.USAGE
+            )
+        plan = plan or plan_in_namespaces(home, (*NODES, WITNESS), vip_backend)
+    plan = plan or plan_on_loopback(port_base)
     await found_for_development(home, plan)
+    return plan
+
+
+async def run_pair(
+    home: Path,
+    port_base: int | None,
+    *,
+    dashboard: bool,
+    restart: bool,
+    ready_json: bool,
+    vip_backend: VipBackend | None = None,
+) -> None:
+    """Prepare what is missing below ``home``, then serve until Ctrl-C or SIGTERM. Raises as ``prepare_pair``."""
+    stop = stop_event(None)
+    plan = await prepare_pair(home, port_base, vip_backend)
     up = UpPair(home, plan, dashboard=dashboard, restart=restart)
     facts = await up.start()
     try:
@@ -134,4 +201,5 @@ def _told(facts: Mapping[str, Any]) -> str:
         f"{'primary' if name == facts['primary'] else 'standby':8} {name}  API {node['api']}  dashboard {node['admin']}"
         for name, node in facts["nodes"].items()
     ]
-    return "\n".join([*lines, f"CA       {facts['ca']}", "Ctrl-C stops."])
+    clients = [f"clients  https://{facts['client_address']}"] if facts["client_address"] else []
+    return "\n".join([*lines, *clients, f"CA       {facts['ca']}", "Ctrl-C stops."])

@@ -38,7 +38,7 @@ def run_vipd(settings: VipdSettings, *, ready_fd: int | None = None, leash_fd: i
         ProntuarioError: another vipd runs, or the socket's folder is not safe.
         OSError: the socket can't be made, or privileges can't be dropped.
     """
-    backend, lock = settings.make_backend(), PidLock(settings.socket.with_suffix(".pid"))
+    backend, lock = settings.make_backend(), PidLock(settings.pid_file)
     settings.socket.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
     inherited = [descriptor for descriptor in (ready_fd, leash_fd) if descriptor is not None]
     with daemon.DaemonContext(

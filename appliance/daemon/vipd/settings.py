@@ -30,6 +30,11 @@ class VipdSettings:
     backend: BackendName = "auto"
     ifconfig: str = "/sbin/ifconfig"
 
+    @property
+    def pid_file(self) -> Path:
+        """Locked as long as a vipd serves this socket."""
+        return self.socket.with_suffix(".pid")
+
     def make_backend(self) -> Backend:
         """The backend, not started yet."""
         name = self.backend
