@@ -14,6 +14,7 @@ from appliance.cluster.divergence import DivergenceQueue, DivergentRow, compare_
 from appliance.cluster.follow import restore_copy
 from appliance.cluster.model import Position
 from appliance.config import Paths
+from appliance.daemon.pair import fence_image
 from appliance.daemon.pair.neighbour import Neighbour
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.storage import Store
@@ -59,6 +60,7 @@ class Comparison:
         self._paths = paths
         self._node = node
         self._neighbour = neighbour
+        neighbour.services[fence_image.SERVICE] = fence_image.FenceImages(paths).serve
         self._task: asyncio.Task[None] | None = None
 
     def begin(self, old: Path, old_epoch: int, base: Position) -> None:
@@ -75,7 +77,7 @@ class Comparison:
     async def _run(self, old: Path, old_epoch: int, base: Position) -> None:
         while True:
             try:
-                rows = await self._compare(old, old_epoch, base)
+                rows = await self._compare(old, base)
                 for piece in to_reports(rows):
                     report = msgspec.msgpack.encode(Report(self._node, base, piece))
                     await self._neighbour.call(SERVICE, ADD, report)
@@ -89,7 +91,10 @@ class Comparison:
                     await asyncio.to_thread(shutil.rmtree, old.parent, ignore_errors=True)
                 return
 
-    async def _compare(self, old: Path, old_epoch: int, base: Position) -> list[DivergentRow]:
+    async def _ask_image(self, body: bytes) -> bytes:
+        return await self._neighbour.call(fence_image.SERVICE, fence_image.READ, body)
+
+    async def _compare(self, old: Path, base: Position) -> list[DivergentRow]:
         receiver = self._neighbour.receiver
         while receiver.position.txid < _FIRST_IMAGE:  # noqa: ASYNC110  it has no event to wait for
             await asyncio.sleep(_POLL_S)
@@ -99,10 +104,9 @@ class Comparison:
         try:
             await asyncio.to_thread(restore_copy, receiver.folder, fence, txid=_FIRST_IMAGE)
         except ProntuarioError:
-            # The image was replaced by a later one already; this node's own history may still end where the fence is.
-            if old_epoch != base.epoch:
-                raise
-            await asyncio.to_thread(restore_copy, self._paths.replica(old_epoch), fence, txid=base.txid)
+            # The first image was joined into a larger file before it came here: whoever leads still has what it began with.
+            log.info("the record as it was at the fence comes from the other node", epoch=base.epoch)
+            await fence_image.fetch_image(self._ask_image, base, fence)
         rows = await asyncio.to_thread(compare_tail, old, fence)
         fence.unlink(missing_ok=True)
         return rows
