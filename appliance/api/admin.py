@@ -8,7 +8,9 @@ import msgspec
 
 from appliance.api.admin_audit import recent_accesses
 from appliance.api.admin_cluster import cluster_routes
+from appliance.api.admin_engines import engine_routes
 from appliance.api.admin_live import LivePicture, health_rows
+from appliance.api.admin_schedule import schedule_routes
 from appliance.api.admin_shapes import (
     AccessRow,
     Done,
@@ -43,6 +45,8 @@ def routes(sources: AdminSources) -> list[AnyRoute]:
         *_job_routes(sources),
         _audit_route(sources),
         *cluster_routes(sources.cluster),
+        *schedule_routes(sources.schedule),
+        *engine_routes(sources.engines, sources.restart_engine),
     ]
 
 

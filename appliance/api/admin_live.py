@@ -77,4 +77,7 @@ class LivePicture:
 async def health_rows(sources: AdminSources) -> list[HealthRow]:
     """Every part's answer, in the order of registration."""
     answers = await sources.health.ask()
-    return [HealthRow(name, one.status, one.message, one.advice) for name, one in answers.items()]
+    return [
+        HealthRow(name, one.status, one.message, one.advice, one.message_pt, one.advice_pt)
+        for name, one in answers.items()
+    ]

@@ -43,12 +43,14 @@ class QueueRow(msgspec.Struct, frozen=True):
 
 
 class HealthRow(msgspec.Struct, frozen=True):
-    """One part: ``status`` is ``ok``, ``degraded``, ``failed`` or ``not_configured``."""
+    """One part: ``status`` is ``ok``, ``degraded``, ``failed`` or ``not_configured``; texts in Portuguese may be empty."""
 
     name: str
     status: str
     message: str
     advice: str
+    message_pt: str = ""
+    advice_pt: str = ""
 
 
 class JobList(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from appliance.api.admin_cluster import ClusterDesk
+from appliance.api.admin_schedule import ScheduleDesk
 from appliance.api.admin_shapes import NodeFacts
 from appliance.engines.fleet import EngineReport
 from appliance.plugin_api.capabilities import ModelInfo
@@ -38,3 +39,7 @@ class AdminSources:
     """Called once a requeue is durable, so that the worker need not wait for its next look."""
     cluster: ClusterDesk | None = None
     """None on a node alone."""
+    schedule: ScheduleDesk | None = None
+    """Recurring work, of this node and of the other one of a pair; None in tools and tests that have none."""
+    restart_engine: Callable[[str], bool] = lambda _name: False
+    """``EngineFleet.restart``: whether there is an engine of this name."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from appliance.api.standing import Standing
+from appliance.plugin_api.hooks import Health
 from appliance.plugin_api.http import PUBLIC, AnyRoute, Reply, Request, Route
 from appliance.security.errors import AUTH_DEVICE_REQUIRED
 from appliance.telemetry.health import HealthRegistry, worst
@@ -19,7 +20,7 @@ UNREADY: Final = HTTPStatus.SERVICE_UNAVAILABLE
 
 
 class PartHealth(msgspec.Struct, frozen=True):
-    """One part's own judgement; ``advice`` is the next step."""
+    """One part's own judgement, in the reader's language where the part has words for it; ``advice`` is the next step."""
 
     status: str
     message: str
@@ -73,9 +74,7 @@ def _probes(health: HealthRegistry, standing: Standing) -> list[AnyRoute]:
         answers = await health.ask()
         status = worst(answers)
         parts = (
-            {name: PartHealth(part.status, part.message, part.advice) for name, part in answers.items()}
-            if _may_read_node(request)
-            else {}
+            {name: _told(part, request.language) for name, part in answers.items()} if _may_read_node(request) else {}
         )
         answer = Readiness(status, standing.mode, standing.role, parts)
         return Reply(UNREADY if status == "failed" else HTTPStatus.OK, answer)
@@ -89,6 +88,12 @@ def _probes(health: HealthRegistry, standing: Standing) -> list[AnyRoute]:
         _public("/health/ready", ready, "Whether every part is well; details with node.read", Readiness),
         _public("/health/primary", primary, "200 on the node that may write", Liveness),
     ]
+
+
+def _told(part: Health, language: str) -> PartHealth:
+    if language == "en":
+        return PartHealth(part.status, part.message, part.advice)
+    return PartHealth(part.status, part.message_pt or part.message, part.advice_pt or part.advice)
 
 
 def _public(path: str, handler: Callable[[Request], Awaitable[Reply]], summary: str, response: Any) -> Route:

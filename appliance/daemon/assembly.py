@@ -19,9 +19,11 @@ from appliance.care.service import Consults
 from appliance.config import Config, Paths
 from appliance.daemon.background import SignedHeads
 from appliance.daemon.record import OpenRecord, RecordSession, RecordSlot
+from appliance.daemon.recurring import Recurring, own_proof
 from appliance.daemon.wiring import Parts, build_api, register_jobs
 from appliance.engines.fleet import EngineFleet
 from appliance.engines.ledger import MemoryLedger
+from appliance.operations.schedule import Schedule
 from appliance.plugin_api.hooks import HealthCheck
 from appliance.plugin_host.host import PluginHost
 from appliance.security.audit_heads import HeadSigner
@@ -61,6 +63,7 @@ class Core:
     health: HealthRegistry
     application: Application
     record: RecordSession
+    recurring: Recurring
 
     async def start_alone(self, stack: AsyncExitStack) -> None:
         """A node alone: open the record, then engines and plugins, then the work that waits; ``stack`` stops them."""
@@ -69,6 +72,9 @@ class Core:
         await self.start_plugins(stack)
         stack.push_async_callback(self.record.rest)
         await self.record.begin()
+        self.recurring.furnish(self.blobs, self.store, [own_proof(self.paths, self.record, self.store)])
+        stack.push_async_callback(self.recurring.schedule.stop)
+        await self.recurring.start()
 
     async def start_plugins(self, stack: AsyncExitStack) -> None:
         """Engines and plugins: they live as long as the process, whatever its role."""
@@ -110,9 +116,15 @@ async def assemble(
     record = RecordSession(
         store, vault=vault, identity=identity, jobs=jobs, consults=consults, heads=SignedHeads(store, signer, clock)
     )
+    schedule = Schedule(paths.home / "data" / "schedule.json", clock, metrics)
+    recurring = Recurring(
+        paths, schedule, clock, config.cluster.node if config.cluster.mode == "paired" else config.node.name
+    )
     health = _health(config, host, fleet, record)
+    health.add(HealthCheck("schedule", recurring.health))
     parts = Parts(
         config=config, paths=paths, clock=clock, metrics=metrics, store=store, standing=standing, desk=desk, blobs=blobs, vault=vault,
+        recurring=recurring,
         consults=consults, authority=authority, identity=identity, policy=policy, signer=signer, fleet=fleet, host=host,
         jobs=jobs, health=health, version=version("prontuario"),
     )  # fmt: skip
@@ -120,6 +132,7 @@ async def assemble(
     return Core(
         config=config, paths=paths, clock=clock, metrics=metrics, store=store, vault=vault, authority=authority,
         identity=identity, host=host, blobs=blobs, jobs=jobs, health=health, application=build_api(parts), record=record,
+        recurring=recurring,
     )  # fmt: skip
 
 

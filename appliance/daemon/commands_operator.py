@@ -13,6 +13,7 @@ import msgspec
 
 from appliance.config import Paths
 from appliance.daemon.cli import home_option, read_config
+from appliance.daemon.commands_backup import aside, orphans
 from appliance.daemon.exits import CommandFailedError, Exit
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.security.policy import ROLES
@@ -150,5 +151,8 @@ def model_capacity(config: Path, budget_gb: float, bandwidth_gb_s: float, *, as_
         raise CommandFailedError(str(error)) from error
     click.echo(msgspec.json.format(msgspec.json.encode(answer)).decode() if as_json else as_text(answer))
 
+
+for _command in (orphans, aside):
+    backup.add_command(_command)
 
 COMMANDS: list[click.Command] = [client, doctor, backup, models]

@@ -97,7 +97,7 @@ async def _serve_paired(
 
 async def _open_control(stack: AsyncExitStack, core: Core, verbs: Mapping[str, Verb]) -> None:
     desk = OperatorDesk(core.store, core.vault, core.authority, SteadyTime(core.clock), _url(core.config))
-    every = {"enrol": desk.enrol, "models": lambda _: _models(core), **verbs}
+    every = {"enrol": desk.enrol, "models": lambda _: _models(core), **core.recurring.verbs(), **verbs}
     control = ControlSocket(core.paths.socket("control"), every)
     await control.start()
     stack.push_async_callback(control.stop)

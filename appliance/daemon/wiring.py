@@ -14,6 +14,7 @@ from appliance.api.standing import Standing
 from appliance.care.service import Consults
 from appliance.config import Config, Paths
 from appliance.daemon.record import RecordSlot
+from appliance.daemon.recurring import Recurring
 from appliance.engines.fleet import EngineFleet
 from appliance.plugin_api.hooks import Job as PluginJob
 from appliance.plugin_api.http import AnyRoute
@@ -43,6 +44,7 @@ class Parts:
     """This node's place in a cluster; None on a node alone."""
     desk: ClusterDesk | None
     """The pair's operations; None on a node alone."""
+    recurring: Recurring
     blobs: BlobStore
     vault: Vault
     authority: Authority
@@ -97,7 +99,10 @@ def _clinical_routes(parts: Parts) -> list[AnyRoute]:
         *fhir.routes(parts.store, clock=parts.clock),
         *care.routes(parts.consults),
         *openai_compat.routes(
-            parts.host.abilities, spool=parts.paths.run / "uploads", max_hours=parts.config.dictation.max_hours
+            parts.host.abilities,
+            spool=parts.paths.run / "uploads",
+            max_hours=parts.config.dictation.max_hours,
+            store=parts.store,
         ),
     ]
 
@@ -136,4 +141,6 @@ def _admin_sources(parts: Parts) -> AdminSources:
         models=parts.host.abilities.models,
         wake_jobs=parts.jobs.wake,
         cluster=parts.desk,
+        schedule=parts.recurring,
+        restart_engine=parts.fleet.restart,
     )

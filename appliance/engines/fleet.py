@@ -11,7 +11,7 @@ from appliance.engines.ledger import MemoryLedger
 from appliance.engines.shared_block import remove_stale_blocks
 from appliance.engines.supervisor import EngineSupervisor
 from appliance.engines.watch import Rhythm
-from appliance.plugin_api.engine import EngineSpec
+from appliance.plugin_api.engine import EngineSpec, EngineStatus
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.hooks import HealthCheck
 from appliance.telemetry.logs import get_logger
@@ -75,6 +75,21 @@ class EngineFleet:
     def engines(self) -> list[EngineSupervisor]:
         """All of them."""
         return list(self._engines.values())
+
+    def restart(self, name: str) -> bool:
+        """A person says so: end the engine's process and start another, or close its open circuit and start now.
+
+        False: there is no such engine. One that was refused for want of memory stays refused.
+        """
+        engine = self._engines.get(name)
+        if engine is None:
+            return False
+        _log.warning("an engine is restarted by hand", engine=name)
+        if engine.status is EngineStatus.CIRCUIT_OPEN:
+            engine.reset()
+        else:
+            engine.restart()
+        return True
 
     async def start(self) -> None:
         """Begin to load every engine; returns at once. What does not fit is logged and shown as refused."""

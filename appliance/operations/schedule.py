@@ -105,8 +105,8 @@ class Schedule:
             loop.cancel()
             await asyncio.wait({loop})
 
-    def run_soon(self, name: str) -> None:
-        """A person wants ``name`` to run now, or as soon as the one that runs has ended.
+    def check(self, name: str) -> None:
+        """Raise what speaks against running ``name`` now.
 
         Raises:
             ProntuarioError: ``schedule.unknown`` 404, ``schedule.elsewhere`` 409 (this node's role does not run it),
@@ -119,6 +119,9 @@ class Schedule:
             raise TASK_ELSEWHERE(name=name)
         if self._running == name:
             raise TASK_BUSY(name=name)
+
+    def run_soon(self, name: str) -> None:
+        """A person wants ``name`` (that ``check`` let pass) to run now, or as soon as the one that runs has ended."""
         self._memory[name].due_s = _AT_ONCE
         self._wake.set()
 

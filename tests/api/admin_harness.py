@@ -15,6 +15,7 @@ import msgspec
 from appliance.api import admin, identity
 from appliance.api.admin_cluster import ClusterDesk
 from appliance.api.admin_node import NodeProbe, requests_answered
+from appliance.api.admin_schedule import ScheduleDesk
 from appliance.api.admin_sources import AdminSources
 from appliance.api.application import build_application
 from appliance.api.server import Server
@@ -55,6 +56,7 @@ class AdminApi:
     plugins: list[PluginReport]
     models: list[ModelInfo]
     woken: list[bool] = field(default_factory=list)
+    restarted: list[str] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -84,7 +86,12 @@ class AdminApi:
 
 @asynccontextmanager
 async def admin_api(
-    folder: Path, *, port: int = 0, access_token_s: float = 900.0, desk: ClusterDesk | None = None
+    folder: Path,
+    *,
+    port: int = 0,
+    access_token_s: float = 900.0,
+    desk: ClusterDesk | None = None,
+    schedule: ScheduleDesk | None = None,
 ) -> AsyncIterator[AdminApi]:
     """Serve on ``folder``; a second time on the same folder it is the same node, started again; with a ``desk`` one of a pair."""
     config = Config(
@@ -101,6 +108,7 @@ async def admin_api(
     health.add(HealthCheck("notes", _ill))
     parts = [engine("speech", "ready"), engine("chat", "circuit_open")], [*PLUGINS], [*MODELS]
     woken: list[bool] = []
+    restarted: list[str] = []
     probe = NodeProbe(
         config,
         paths,
@@ -118,6 +126,8 @@ async def admin_api(
         models=lambda: parts[2],
         wake_jobs=lambda: woken.append(True),
         cluster=desk,
+        schedule=schedule,
+        restart_engine=lambda name: not restarted.append(name),
     )
     signer = HeadSigner.open(paths, vault)
     routes = [
@@ -132,7 +142,7 @@ async def admin_api(
     server.start()
     try:
         certificate, key = await _dashboard_device(people, store, folder)
-        yield AdminApi(server, store, people, paths, certificate, key, *parts, woken)
+        yield AdminApi(server, store, people, paths, certificate, key, *parts, woken, restarted)
     finally:
         await server.drain()
         people.close()
@@ -150,11 +160,11 @@ async def _dashboard_device(people: Identity, store: Database, folder: Path) -> 
 
 
 async def _fine() -> Health:
-    return Health("ok", "íntegro")
+    return Health("ok", "whole", message_pt="íntegro")
 
 
 async def _ill() -> Health:
-    return Health("failed", "o motor caiu", "reinicie o motor")
+    return Health("failed", "the engine fell", "restart it", message_pt="o motor caiu", advice_pt="reinicie o motor")
 
 
 def engine(name: str, status: str, **more: object) -> EngineReport:

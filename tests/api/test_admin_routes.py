@@ -75,7 +75,7 @@ async def test_a_snapshot_has_what_the_administrator_may_see(api: AdminApi) -> N
     assert 0 < seen.node.disk_free_bytes < seen.node.disk_total_bytes
     assert [(part.name, part.status, part.advice) for part in seen.health] == [
         ("record", "ok", ""),
-        ("notes", "failed", "reinicie o motor"),
+        ("notes", "failed", "restart it"),
     ]
     assert [row.name for row in seen.engines] == ["speech", "chat"]
     assert {row.name: row.reason for row in seen.plugins or ()}["broken"] == QUARANTINE

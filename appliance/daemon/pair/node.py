@@ -24,6 +24,7 @@ from appliance.daemon.pair.following import Following
 from appliance.daemon.pair.hands import Hands
 from appliance.daemon.pair.neighbour import Neighbour
 from appliance.daemon.pair.primacy import Ground
+from appliance.daemon.pair.recurring import furnish
 from appliance.daemon.pair.reign import Reign
 from appliance.daemon.pair.standing import PairStanding, where_the_record_is
 from appliance.daemon.record import RecordSlot
@@ -126,12 +127,15 @@ async def open_pair(stack: AsyncExitStack, paths: Paths, config: Config) -> Pair
     opening.node = node
     desk.sit(roles)
     neighbour.services[SERVICE] = review_service(slot, core.clock)
+    furnish(core, hands, following, neighbour)
+    stack.push_async_callback(core.recurring.schedule.stop)
     core.health.add(HealthCheck("fitness", fitness.health))
     core.health.add(HealthCheck("warm copy", following.health))
     await fitness.start()
     stack.push_async_callback(fitness.close)
     await neighbour.start()
     stack.push_async_callback(neighbour.close)
+    await core.recurring.start()
     return node
 
 

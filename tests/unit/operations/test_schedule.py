@@ -192,7 +192,7 @@ async def test_tasks_never_run_together(tmp_path: Path) -> None:
         await some_looks()
         assert [row.running for row in schedule.report()] == [True, False]
         with pytest.raises(ProntuarioError, match=r"schedule\.running"):
-            schedule.run_soon("one")
+            schedule.check("one")
         work.may_end.set()
         await until(lambda: work.runs == 2)
     assert work.most_at_once == 1
@@ -206,7 +206,7 @@ async def test_only_the_role_that_a_task_belongs_to_runs_it(tmp_path: Path) -> N
         await some_looks()
         assert (work.runs, schedule.report()[0].here) == (0, False)
         with pytest.raises(ProntuarioError, match=r"schedule\.elsewhere"):
-            schedule.run_soon("proof")
+            schedule.check("proof")
         role[:] = ["primary"]
         await until(lambda: work.runs == 1)
 
@@ -257,7 +257,7 @@ async def test_a_memory_that_is_damaged_begins_anew(tmp_path: Path) -> None:
     file.write_text("{damaged", encoding="utf-8")
     async with running(file, clock, task(work)) as schedule:
         with pytest.raises(ProntuarioError, match=r"schedule\.unknown"):
-            schedule.run_soon("other")
+            schedule.check("other")
         with pytest.raises(ValueError, match="exists already"):
             schedule.add(task(work))
         schedule.run_soon("proof")

@@ -1,0 +1,67 @@
+"""The recurring work of one half of a pair: the standby proves what it received, a primary whose standby is away its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Final
+
+from appliance.daemon.assembly import Core
+from appliance.daemon.pair.following import Following
+from appliance.daemon.pair.hands import Hands
+from appliance.daemon.pair.neighbour import Neighbour
+from appliance.daemon.recurring import DAY_S, PROOF_EN, PROOF_PT, RESTORE_PROOF, SERVICE, scratch
+from appliance.operations.proof import prove_own_copy, prove_received
+from appliance.operations.schedule import Task
+from appliance.operations.schedule_memory import Figure
+
+LONELY_PROOF: Final = "lonely-proof"
+
+
+def furnish(core: Core, hands: Hands, following: Following, neighbour: Neighbour) -> None:
+    """Give the node its recurring work, and let the other node ask how it goes."""
+    tasks = [_received_proof(core, hands, following, neighbour), _lonely_proof(core, hands)]
+    core.recurring.furnish(core.blobs, core.store, tasks, partial(_ask, neighbour))
+    neighbour.services[SERVICE] = core.recurring.serve_peer
+
+
+async def _ask(neighbour: Neighbour, verb: str) -> bytes:
+    return await neighbour.call(SERVICE, verb, b"")
+
+
+def _received_proof(core: Core, hands: Hands, following: Following, neighbour: Neighbour) -> Task:
+    async def prove() -> Mapping[str, Figure]:
+        receiver = neighbour.receiver
+        warm = core.paths.warm_copies / f"{receiver.position.epoch:08d}" / core.paths.database.name
+        return await prove_received(receiver.folder, receiver.position, scratch(core.paths), warm, core.clock)
+
+    return Task(
+        name=RESTORE_PROOF,
+        title_pt=PROOF_PT,
+        title_en=PROOF_EN,
+        every_s=DAY_S,
+        run=prove,
+        here=lambda: hands.primacy is None and following.follower is not None and neighbour.receiver.position.txid > 0,
+    )
+
+
+def _lonely_proof(core: Core, hands: Hands) -> Task:
+    """No renewal here: in a pair a damaged spool is mended by a new epoch, which a handover begins."""
+
+    async def prove() -> Mapping[str, Figure]:
+        primacy = hands.primacy
+        assert primacy is not None  # noqa: S101  ``here`` says so
+        paths = core.paths
+        return await prove_own_copy(
+            paths.replica(primacy.epoch), scratch(paths), paths.database, core.store,
+            sync=primacy.litestream.barrier.sync,
+        )  # fmt: skip
+
+    return Task(
+        name=LONELY_PROOF,
+        title_pt=f"{PROOF_PT} enquanto a reserva está fora",
+        title_en=f"{PROOF_EN}, while the standby is away",
+        every_s=DAY_S,
+        run=prove,
+        here=lambda: hands.primacy is not None and core.store.mode == "degraded",
+    )
