@@ -59,6 +59,10 @@ class RemoteClient:
             while self.mode != "paired":  # noqa: ASYNC110  told by the answers
                 await asyncio.sleep(0.1)
 
+    def give_up(self) -> None:
+        """End it at once: nobody waits for what is under way."""
+        self._process.kill()
+
     async def stop(self) -> None:
         """Let it end what is under way."""
         assert self._process.stdin is not None

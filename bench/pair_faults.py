@@ -12,7 +12,8 @@ SLOW: Final = ("tbf", "rate", "64kbit", "burst", "4kb", "latency", "2s")
 Heal = Callable[[], None]
 
 
-def _other(node: str) -> str:
+def other(node: str) -> str:
+    """The node that is not ``node``."""
     return NODES[1 - NODES.index(node)]
 
 
@@ -58,8 +59,8 @@ def between(lab: PairLab, _node: str) -> Heal:
 
 def deaf(lab: PairLab, node: str) -> Heal:
     """It still speaks on the LAN but hears nobody: an asymmetric cut."""
-    for other in ("voter", _other(node)):
-        lab.net.cut(other, node, both=False)
+    for speaker in ("voter", other(node)):
+        lab.net.cut(speaker, node, both=False)
     return lab.net.heal
 
 
@@ -83,12 +84,12 @@ def core(lab: PairLab, node: str) -> Heal:
 
 def standby_crash(lab: PairLab, node: str) -> Heal:
     """The other machine, by its plug."""
-    return crash(lab, _other(node))
+    return crash(lab, other(node))
 
 
 def standby_stop(lab: PairLab, node: str) -> Heal:
     """The other one stands still."""
-    return stop(lab, _other(node))
+    return stop(lab, other(node))
 
 
 def voter(lab: PairLab, _node: str) -> Heal:
@@ -96,8 +97,8 @@ def voter(lab: PairLab, _node: str) -> Heal:
     lab.net.isolate("voter")
 
     def plug_in() -> None:
-        for other in ("a", "b", "client"):  # and nothing else: another fault may lie beneath this one
-            lab.net.heal("voter", other)
+        for end in ("a", "b", "client"):  # and nothing else: another fault may lie beneath this one
+            lab.net.heal("voter", end)
 
     return plug_in
 
@@ -116,7 +117,7 @@ def disk_full(lab: PairLab, node: str) -> Heal:
 
 def standby_disk_full(lab: PairLab, node: str) -> Heal:
     """The other one's disk."""
-    return disk_full(lab, _other(node))
+    return disk_full(lab, other(node))
 
 
 def slow(lab: PairLab, _node: str) -> Heal:
