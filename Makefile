@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SYSTEM := $(shell uname -s | sed 's/Darwin/macos/;s/Linux/linux/')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-train run test check bench bench-store bench-api bench-engine bench-demo-models bench-pair bench-promote bench-failover bench-vip chaos-pair chaos-consult-pair sim-cluster eval-notes train-demo train-smoke samples chaos-consult chaos-engines mac-acceptance lock sample clean
+.PHONY: help setup setup-dev setup-train run test check bench bench-store bench-api bench-engine bench-demo-models bench-pair bench-promote bench-failover bench-vip chaos-pair chaos-pair-once chaos-consult-pair pair-trials sim-cluster eval-notes train-demo train-smoke samples chaos-consult chaos-engines mac-acceptance lock sample clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,10 @@ bench-vip: setup-dev ## how long the virtual IP takes to come, move and go (root
 	@$(BIN)/python bench/vip_times.py
 chaos-pair: setup-dev ## mixed faults on a pair in network namespaces; lost and overlapping acknowledgements (root; ROUNDS=200)
 	@$(BIN)/python bench/chaos_pair.py --rounds $(or $(ROUNDS),200) $(if $(SEED),--seed $(SEED))
+chaos-pair-once: setup-dev ## every one of those faults once; fails if a write is lost or the pair does not serve (root; four minutes)
+	@$(BIN)/python bench/chaos_pair.py --once $(if $(SEED),--seed $(SEED))
+pair-trials: setup-dev ## split brain with the old primary alive, and full disks on either node and on both (root)
+	@$(BIN)/python bench/pair_trials.py
 chaos-consult-pair: setup-dev ## lose the primary's machine at random moments of live consults; it comes back (ROUNDS=20 SEED=)
 	@$(BIN)/python bench/consult_losses.py --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED))
 sim-cluster: setup-dev ## random fault schedules over the real decisions (SCHEDULES=100000 SEED=1 BREAK=rule)
