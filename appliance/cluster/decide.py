@@ -26,6 +26,8 @@ from appliance.cluster.etcd_keys import ClusterView, Leader, Sync
 from appliance.cluster.model import Position, Role
 
 REQUIRED_VOTERS: Final = 3
+NOT_DRAINED: Final = "not_drained"
+"""The prompt of a node that may lead, but can't restore all that it received."""
 DEFAULTS: Final = Settings()
 _LEADING: Final = frozenset({Role.CANDIDATE, Role.PRIMARY, Role.DRAINING})
 _NEXT: Final = {Job.FENCE: Job.DRAIN, Job.DRAIN: Job.CLAIM, Job.CLAIM: Job.OPEN}
@@ -69,7 +71,8 @@ def _succeeded(state: State, done: Outcome) -> tuple[State, tuple[Tell, ...]]:
     job, epoch = done.order.job, done.order.epoch
     state = replace(state, tries=0)
     if job is Job.TAKE_LEAD:
-        return replace(state, role=Role.CANDIDATE, epoch=done.epoch, step=Job.FENCE, prompt=None), ()
+        prompt = state.prompt if state.prompt == NOT_DRAINED else None
+        return replace(state, role=Role.CANDIDATE, epoch=done.epoch, step=Job.FENCE, prompt=prompt), ()
     if job is Job.SET_ASIDE:
         return replace(state, compared=epoch), (Tell("set_aside", epoch),)
     if job is Job.FOLLOW:
@@ -83,7 +86,7 @@ def _advance(state: State, done: Outcome) -> tuple[State, tuple[Tell, ...]]:
     """The step that a promotion or a handover waited for is done."""
     job, epoch = done.order.job, done.order.epoch
     if state.role is Role.CANDIDATE and job is Job.OPEN:
-        return replace(state, role=Role.PRIMARY), (Tell("promoted", epoch),)
+        return replace(state, role=Role.PRIMARY, prompt=None), (Tell("promoted", epoch),)
     if state.role is Role.CANDIDATE:
         base = done.position if job is Job.DRAIN else state.base
         return replace(state, step=_NEXT[job], base=base), ()
@@ -106,7 +109,11 @@ def _failed(state: State, seen: Observation, lost: Outcome, settings: Settings) 
         return replace(state, role=Role.PRIMARY, step=Job.RESUME), (Tell("handover_failed", state.epoch),)
     if state.role is Role.CANDIDATE and state.tries >= settings.tries and state.step in {Job.FENCE, Job.DRAIN}:
         # Nobody has been told yet that we lead: let the other try.
-        return replace(state, role=Role.DRAINING, step=Job.CLOSE, tries=0), (Tell("promotion_failed", state.epoch),)
+        told: tuple[Tell, ...] = (Tell("promotion_failed", state.epoch),)
+        prompt = NOT_DRAINED if state.step is Job.DRAIN else state.prompt
+        if prompt != state.prompt:
+            told = (*told, Tell(NOT_DRAINED, state.epoch))
+        return replace(state, role=Role.DRAINING, step=Job.CLOSE, tries=0, prompt=prompt), told
     return state, ()
 
 
@@ -123,7 +130,8 @@ def _promote(state: State, seen: Observation, settings: Settings) -> Decision:
     waits = state.tries > 0 and seen.now < state.not_before - settings.retry_s * 0.9
     if seen.busy or waits:
         return Decision(state)
-    return Decision(state, Order(state.step, state.epoch, state.base))
+    accepted = state.step is Job.DRAIN and _loss_accepted(seen, state.epoch - 1)
+    return Decision(state, Order(state.step, state.epoch, state.base, accepted))
 
 
 def _lead(state: State, seen: Observation, settings: Settings) -> Decision:
@@ -139,11 +147,24 @@ def _lead(state: State, seen: Observation, settings: Settings) -> Decision:
         return Decision(state, Order(Job.FORGET_HANDOVER, state.epoch), vip=True, tells=(told,))
     if seen.stopping or (ready and (sick or asked)):
         told = Tell("stopping" if seen.stopping else "sick" if sick else "handover", state.epoch, seen.peer)
-        step = Job.QUIESCE if ready else Job.CLOSE
+        # Whoever stops tries to leave a peer that may lead, also one that is only about to catch up.
+        step = Job.QUIESCE if ready or seen.report.peer_reachable else Job.CLOSE
         return Decision(replace(state, role=Role.DRAINING, step=step), vip=True, tells=(told,))
+    if _beyond_mending(state, seen, settings):
+        # FENCED lets go of the lease and, alone in the sync key, leads the next epoch: it begins with a whole image.
+        renewed = replace(state, role=Role.FENCED, renewed_at=seen.now)
+        return Decision(renewed, tells=(Tell("renewing", state.epoch, seen.peer),))
     prompt = "sick_alone" if sick else None
     tells = (Tell(prompt, state.epoch),) if prompt and prompt != state.prompt else ()
     return Decision(replace(state, prompt=prompt), _housekeeping(state, seen), vip=True, tells=tells)
+
+
+def _beyond_mending(state: State, seen: Observation, settings: Settings) -> bool:
+    """Whether the peer can never hold all of this epoch, and the key says already that only we may lead."""
+    sync = seen.view.sync if seen.view is not None else None
+    lately = state.renewed_at is not None and seen.now - state.renewed_at < settings.renew_s
+    hopeless = bool(seen.report.trouble) and seen.report.peer_reachable and not lately
+    return hopeless and sync is not None and sync.epoch == state.epoch and sync.holders == (seen.node,)
 
 
 def _handover_asked(seen: Observation) -> bool:

@@ -31,11 +31,12 @@ class Job(enum.StrEnum):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """A job with what it needs. ``base`` is where the epoch begins."""
+    """A job with what it needs. ``base`` is where the epoch begins; ``accept_loss``: an operator takes what there is."""
 
     job: Job
     epoch: int = 0
     base: Position = NOTHING
+    accept_loss: bool = False
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -64,6 +65,8 @@ class Settings(msgspec.Struct, frozen=True):
     sick_s: float = 2.0
     prompt_s: float = 4.0
     tries: int = 3
+    renew_s: float = 30.0
+    """Between two epochs that are begun only because the one before could not be copied whole."""
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +102,8 @@ class State(msgspec.Struct, frozen=True):
     open: bool = False
     """Whether our record may be open (for reading, once the lease is gone)."""
     prompt: str | None = None
+    renewed_at: float | None = None
+    """When an epoch of ours was last given up because it could not be copied whole."""
 
 
 class Decision(msgspec.Struct, frozen=True):

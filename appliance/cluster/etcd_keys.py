@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from appliance.cluster.etcd_client import EtcdClient, KeyValue, Snapshot, delete, equals, put
-from appliance.cluster.model import NOTHING, Position
+from appliance.cluster.model import NOTHING, Drill, Position
 
 PREFIX: Final = "/prontuario/pair/"
 _Kept = TypeVar("_Kept", bound=msgspec.Struct)
@@ -50,14 +50,6 @@ class Request(msgspec.Struct, frozen=True):
     at: str
     epoch: int
     accept_loss: bool = False
-
-
-class Drill(msgspec.Struct, frozen=True):
-    """The last failover drill: when, and the outage in seconds."""
-
-    at: str
-    outage_s: float
-    ok: bool
 
 
 class ClusterView(msgspec.Struct, frozen=True):

@@ -44,6 +44,10 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "{other} mandou {node} assumir, aceitando perda: procure em revisão o que só o outro nó tinha.",
         "{other} ordered {node} to take over and accepted loss: look in review for what only the other node had.",
     ),
+    "renewing": (
+        "A cópia para {other} não pode mais ser completada; {node} recomeça com uma cópia inteira.",
+        "The copy to {other} can no longer be completed; {node} begins again with a whole copy.",
+    ),
     "counted_lost": ("{other} foi dado como perdido.", "{other} was declared lost."),
     "sick_alone": (
         "{node} não consegue gravar e não há quem assuma: libere espaço em disco.",
@@ -62,6 +66,10 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "Ninguém atende e faltam dados no disco de {node}: ligue o outro nó.",
         "Nobody serves and data are missing on {node}'s disk: start the other node.",
     ),
+    "not_drained": (
+        "Ninguém atende e falta ou está danificado um arquivo em {node}: ligue o outro nó, ou promova {node} aceitando perda.",
+        "Nobody serves and {node} lacks a file or has a damaged one: start the other node, or promote {node} and accept loss.",
+    ),
     "no_third_voter": (
         "Ninguém atende e não há terceiro votante: confirme que o outro nó está desligado e promova {node}.",
         "Nobody serves and there is no third voter: make sure the other node is off, then promote {node}.",
@@ -74,6 +82,7 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
 PROMPTS: Final = frozenset(
     {
         "sick_alone", "not_initialised", "marked_lost", "not_in_sync", "history_missing", "no_third_voter", "sick",
+        "not_drained",
         "voters_silent",
     }
 )  # fmt: skip
@@ -101,7 +110,10 @@ class Timeline:
         """Add what happened, now in words."""
         words = {"node": node, "other": other or "?", "epoch": epoch}
         pt, en = (sentence.format(**words) for sentence in SENTENCES[kind])
-        event = Event(at, node, kind, pt, en, epoch)
+        return self.add(Event(at, node, kind, pt, en, epoch))
+
+    def add(self, event: Event) -> Event:
+        """Add what somebody else has put into words."""
         self._events.append(event)
         if self._path is not None:
             self._write(self._path, event)

@@ -35,6 +35,8 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     lag_s: float | None = None
     mode: str = "read-only"
     """The barrier's mode while the record is open."""
+    trouble: str = ""
+    """Code of why the peer can never hold all of this epoch (``shipper.HOPELESS``): only a new one mends it."""
 
 
 class NodeHands(Protocol):
@@ -48,10 +50,14 @@ class NodeHands(Protocol):
         """Raise the receiver's own epoch to ``epoch``, durably, and cut whoever still ships in a lower one."""
         ...
 
-    async def drain_received(self) -> Position:
+    async def drain_received(self, *, accept_loss: bool = False) -> Position:
         """Bring the warm copy up to everything that was received, check it, and make it the record's database.
 
         Returns the position it then has. On a node whose own database is still the record it only answers its position.
+        ``accept_loss``: an operator ordered to go on with as much as can be restored.
+
+        Raises:
+            ProntuarioError: something that was received can't be restored: a file is missing or damaged.
         """
         ...
 

@@ -65,6 +65,20 @@ class Event(msgspec.Struct, frozen=True):
     epoch: int
 
 
+class Drill(msgspec.Struct, frozen=True):
+    """How a failover drill went: when it ended (instant), and for how many seconds neither node served.
+
+    ``ok``: somebody took over. ``by``: who asked for it; ``before`` and ``after``: who led.
+    """
+
+    at: str
+    outage_s: float
+    ok: bool
+    by: str = ""
+    before: str = ""
+    after: str = ""
+
+
 class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What an operator sees of the pair, from one node's side. Unknown figures are None, never a guess."""
 
@@ -88,4 +102,6 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
     last_drill: str | None
     prompt: str | None = None
     """Code of what the operator is asked to decide (``events.PROMPTS``); None: nothing."""
+    drill: Drill | None = None
+    """The last one, wherever it was asked for."""
     events: tuple[Event, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from appliance.cluster.decide import why_not
+from appliance.cluster.decide import NOT_DRAINED, why_not
 from appliance.cluster.decisions import Observation
 from appliance.cluster.errors import CONFIRMATION, NO_HANDOVER, NO_PROMOTION, NOT_INITIALISED
 from appliance.cluster.etcd_keys import ClusterView, Request
@@ -12,7 +12,7 @@ from appliance.cluster.model import ClusterStatus, Mode, Role
 from appliance.cluster.roles import RoleLoop
 from appliance.telemetry.clock import instant
 
-COSTS_DATA: Final = frozenset({"not_in_sync", "history_missing", "marked_lost"})
+COSTS_DATA: Final = frozenset({"not_in_sync", "history_missing", "marked_lost", NOT_DRAINED})
 """Why a node may not lead by itself, where leading anyway can lose acknowledged rows."""
 _MODES: Final[dict[str, Mode]] = {"paired": "paired", "degraded": "degraded"}
 
@@ -39,9 +39,10 @@ async def promote(loop: RoleLoop, by: str, confirm: str = "") -> None:
         ProntuarioError: ``cluster.no_promotion``, ``cluster.confirmation`` (what must be typed), ``cluster.no_quorum``.
     """
     view = await _view(loop)
-    if view.leader is not None:
+    stuck = loop.prompt == NOT_DRAINED and loop.role is not Role.PRIMARY
+    if view.leader is not None and not (stuck and view.leader.node == loop.settings.node):
         raise NO_PROMOTION(reason=f"{view.leader.node} leads")
-    refusal = why_not(_observation(loop, view), view)
+    refusal = why_not(_observation(loop, view), view) or (NOT_DRAINED if stuck else None)
     if refusal == "sick":
         raise NO_PROMOTION(reason=loop.hands.report().sick_because or "sick")
     if refusal is not None and confirm != loop.settings.node:
@@ -89,6 +90,7 @@ def status(loop: RoleLoop) -> ClusterStatus:
         voters=(loop.voters.healthy, loop.voters.total),
         vip=report.vip,
         last_drill=drill.at if drill else None,
+        drill=drill,
         prompt=loop.prompt,
         events=loop.timeline.latest(),
     )

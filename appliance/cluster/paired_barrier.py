@@ -12,8 +12,8 @@ from typing import Final
 from appliance.cluster.errors import READ_ONLY
 from appliance.cluster.hands import SyncAuthority
 from appliance.cluster.model import LeaseView, Mode
-from appliance.cluster.replication_errors import PEER_AWAY
-from appliance.cluster.shipper import Shipper
+from appliance.cluster.replication_errors import OTHER_BODY, PEER_AWAY
+from appliance.cluster.shipper import HOPELESS, Shipper
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.store.litestream_barrier import LitestreamBarrier
 from appliance.telemetry.clock import Clock
@@ -22,6 +22,8 @@ from appliance.telemetry.logs import get_logger
 log = get_logger("pair")
 _RETURN_POLL_S: Final = 0.25
 _RETRY_AFTER_S: Final = 1.0
+_LEAVING_S: Final = 4.0
+"""How much longer a node that is about to hand over waits for a slow peer: it has no other way to acknowledge."""
 
 
 async def _nothing_else() -> None:
@@ -61,6 +63,13 @@ class PairedBarrier:
         self._alone = False
         self._covered = 0
         """Of ``changes``: how many the peer is known to hold."""
+        self._unsure = False
+        """Whether the sync key may say something else than was asked last."""
+        self._leaving = False
+        self._highest = 0
+        self._returning = asyncio.Lock()
+        self._key = asyncio.Lock()
+        """Held while the sync key is changed *and* its consequence drawn: they must not pass each other."""
         self._turning: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
         self._set_alone(not sync.peer_in_sync)
@@ -97,6 +106,17 @@ class PairedBarrier:
             await asyncio.wait({self._watch})
             self._watch = None
 
+    def leave(self) -> None:
+        """This node is about to hand over or to stop: from now on it never takes the peer out of the sync key.
+
+        Otherwise a slow machine on its way out would leave a pair that nobody may lead.
+        """
+        self._leaving = True
+
+    def stay(self) -> None:
+        """It goes on leading after all."""
+        self._leaving = False
+
     async def confirm(self) -> None:
         """Return once every commit made before this call is on both nodes, or on this one while the peer can't lead.
 
@@ -105,7 +125,7 @@ class PairedBarrier:
         """
         self._expect_lease()
         changes, alone = self._changes(), self._alone
-        txid = await self._litestream.sync()
+        txid = await self._synced()
         self._shipper.offer(txid)
         if not alone or not self._alone:
             await self._held_or_alone(txid)
@@ -123,37 +143,78 @@ class PairedBarrier:
             self._turning = asyncio.create_task(self._turn_alone(), name="pair alone")
         await asyncio.shield(self._turning)
 
+    async def name_peer(self) -> None:
+        """Return once the sync key names the peer, which holds everything committed before this call.
+
+        Raises:
+            ProntuarioError: ``cluster.peer_away``, ``cluster.read_only``: it is not known to be so.
+        """
+        async with self._returning:
+            if self._incomplete:
+                await self._return()
+
+    async def _synced(self) -> int:
+        """The TXID that covers every commit made so far. It never goes back within an epoch, or the peer's answers lie.
+
+        Raises:
+            ProntuarioError: ``cluster.read_only``: Litestream began to count anew; only a new epoch mends that.
+        """
+        txid = await self._litestream.sync()
+        if txid < self._highest:
+            log.error("litestream began to count anew", epoch=self._shipper.epoch, sequence=txid)
+            self._shipper.trouble = OTHER_BODY.code
+            raise READ_ONLY(retry_after=_RETRY_AFTER_S)
+        self._highest = txid
+        return txid
+
     # -- towards degraded -----------------------------------------------------------------------------------------------
     async def _held_or_alone(self, txid: int) -> None:
-        try:
-            await self._shipper.wait_held(txid, self._deadline_s)
-        except ProntuarioError as error:
-            if error.kind is not PEER_AWAY:
-                raise
+        if not await self._peer_holds(txid):
             await self.peer_failed()
             await self._litestream.sync()  # the one before did not wait for the spool
+
+    async def _peer_holds(self, txid: int) -> bool:
+        for limit_s in (self._deadline_s, _LEAVING_S):
+            try:
+                await self._shipper.wait_held(txid, limit_s)
+            except ProntuarioError as error:
+                if error.kind is not PEER_AWAY:
+                    raise
+            else:
+                return True
+            if not self._leaving:
+                break
+        return False
 
     async def _turn_alone(self) -> None:
         if self._alone:
             return
         self._expect_lease()
+        if self._leaving:
+            raise READ_ONLY(retry_after=_RETRY_AFTER_S)
         log.warning("the peer does not answer in time; it is marked as out of sync first", epoch=self._shipper.epoch)
-        await self._sync.mark_out_of_sync()
-        self._set_alone(True)
+        async with self._key:
+            self._unsure = True
+            await self._sync.mark_out_of_sync()
+            self._unsure = False
+            self._set_alone(True)
         log.warning("this node acknowledges alone from now on", epoch=self._shipper.epoch)
 
     # -- and back -------------------------------------------------------------------------------------------------------
     async def _keep_returning(self) -> None:
         while True:
             await asyncio.sleep(_RETURN_POLL_S)
-            if not self._shipper.caught_up or self._lease() is None:
-                continue
-            if not self._alone and self._sync.peer_in_sync:
+            hopeless = self._shipper.trouble in HOPELESS and not self._alone and not self._leaving
+            if self._lease() is None or not (hopeless or (self._shipper.caught_up and self._incomplete)):
                 continue
             try:
-                await self._return()
+                await (self.peer_failed() if hopeless else self.name_peer())
             except ProntuarioError as error:
                 log.warning("the pair is not complete yet", code=error.kind.code)
+
+    @property
+    def _incomplete(self) -> bool:
+        return self._alone or self._unsure or not self._sync.peer_in_sync
 
     async def _return(self) -> None:
         """The peer is waited for again, it holds all that was committed before, then the key says so: in this order."""
@@ -168,7 +229,12 @@ class PairedBarrier:
             await self.peer_failed()  # the key never named the peer, but only the key's keeper knows
             raise
         self._covered = max(self._covered, changes)
-        await self._sync.mark_in_sync()
+        async with self._key:
+            if self._alone:  # some write gave the peer up meanwhile, and is acknowledged already
+                raise PEER_AWAY(retry_after=_RETRY_AFTER_S)
+            self._unsure = True
+            await self._sync.mark_in_sync()
+            self._unsure = False
         log.info("both nodes hold everything again", epoch=self._shipper.epoch)
 
     def _set_alone(self, alone: bool) -> None:

@@ -200,7 +200,7 @@ class RoleLoop:
         hands, epoch, base = self.hands, order.epoch, order.base
         work: dict[Job, Callable[[], Coroutine[Any, Any, Position | None]]] = {
             Job.FENCE: lambda: hands.fence(epoch),
-            Job.DRAIN: hands.drain_received,
+            Job.DRAIN: lambda: hands.drain_received(accept_loss=order.accept_loss),
             Job.CLAIM: lambda: self.sync.claim(epoch, base),
             Job.OPEN: lambda: hands.open_record(epoch),
             Job.CLOSE: hands.close_record,

@@ -35,6 +35,9 @@ _LAST_PART_LIMIT_S: Final = 120.0
 """The peer fsyncs the whole of a large file before it answers its last part."""
 _HOLE_S: Final = 5.0
 _FATAL: Final = frozenset({STALE_EPOCH.code, OTHER_BODY.code})
+SPOOL_HOLE: Final = "cluster.spool_hole"
+HOPELESS: Final = frozenset({OTHER_BODY.code, SPOOL_HOLE})
+"""Troubles in which the peer can never hold all of this epoch: a new one, which begins with a whole image, mends them."""
 
 
 class Shipper:
@@ -86,7 +89,7 @@ class Shipper:
     @property
     def caught_up(self) -> bool:
         """Whether the peer answers, and holds everything that is known here."""
-        return self._held is not None and self._held >= self._local > 0
+        return self.trouble is None and self._held is not None and self._held >= self._local > 0
 
     def start(self) -> None:
         """Begin to ship."""
@@ -141,7 +144,8 @@ class Shipper:
                 self._sent = answer.position.txid
                 self._asked = self._answered = 0
                 self._accept(0, answer.position)
-                self.trouble = None
+                if self.trouble not in HOPELESS:
+                    self.trouble = None
                 await self._pump()
             except ProntuarioError as error:
                 if error.kind.code in _FATAL and self.trouble != error.kind.code:
@@ -182,6 +186,8 @@ class Shipper:
             self._mind_hole()
             return False
         self._hole_since = None
+        if self.trouble == SPOOL_HOLE:
+            self.trouble = None  # Litestream has made a larger step over it
         file, path, size = found
         self._sent = file.last
         self._window += size
@@ -282,7 +288,7 @@ class Shipper:
         now = time.monotonic()
         self._hole_since = self._hole_since or now
         if now - self._hole_since > _HOLE_S and self.trouble is None:
-            self.trouble = "cluster.spool_hole"
+            self.trouble = SPOOL_HOLE
             log.error("the spool has a hole; only a new epoch mends it", sequence=self._sent + 1, epoch=self.epoch)
 
 

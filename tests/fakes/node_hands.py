@@ -35,8 +35,8 @@ class FakeHands:
         await self._do(f"fence {epoch}")
         self.fenced = max(self.fenced, epoch)
 
-    async def drain_received(self) -> Position:
-        await self._do("drain")
+    async def drain_received(self, *, accept_loss: bool = False) -> Position:
+        await self._do("drain with loss" if accept_loss else "drain")
         return self.held
 
     async def open_record(self, epoch: int) -> None:

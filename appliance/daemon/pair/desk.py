@@ -10,12 +10,13 @@ import msgspec
 
 from appliance.api.admin_cluster import ACTIONS, Action, Preview
 from appliance.cluster import operator
+from appliance.cluster.decide import NOT_DRAINED
 from appliance.cluster.divergence import DivergenceQueue
 from appliance.cluster.errors import CONFIRMATION, NO_HANDOVER, NO_PROMOTION, NOT_INITIALISED
-from appliance.cluster.etcd_keys import Drill
 from appliance.cluster.model import ClusterStatus
 from appliance.cluster.roles import RoleLoop
 from appliance.daemon.enrolment import OPERATOR
+from appliance.daemon.pair.drill import Drills
 from appliance.daemon.record import RecordSlot
 from appliance.plugin_api.errors import INVALID, ProntuarioError
 from appliance.security import audit
@@ -29,6 +30,10 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "handover": (
         "{other} passa a atender; {leader} vira reserva. Quem está usando espera até um segundo. Nada se perde.",
         "{other} takes over and {leader} becomes the standby. People wait a second at most. Nothing is lost.",
+    ),
+    "drill": (
+        "Simulado: {other} assume e o tempo sem atendimento é medido. Espera as consultas em andamento. Nada se perde.",
+        "Drill: {other} takes over and the outage is measured. It waits for consults under way. Nothing is lost.",
     ),
     "promote": (
         "{node} passa a atender sem o outro nó. Só faça isto se {peer} estiver desligado.",
@@ -48,17 +53,25 @@ class PairDesk:
         self._slot = slot
         self._clock = clock
         self._loop: RoleLoop | None = None
+        self._drill_desk: Drills | None = None
         self._under_way: set[asyncio.Task[None]] = set()
 
-    def sit(self, loop: RoleLoop) -> None:
-        """The role loop runs from now on."""
+    def sit(self, loop: RoleLoop, drills: Drills) -> None:
+        """The role loop runs from now on, and drills can be made."""
         self._loop = loop
+        self._drill_desk = drills
 
     @property
     def _roles(self) -> RoleLoop:
         if self._loop is None:
             raise NOT_INITIALISED()
         return self._loop
+
+    @property
+    def _drills(self) -> Drills:
+        if self._drill_desk is None:
+            raise NOT_INITIALISED()
+        return self._drill_desk
 
     # -- looking --------------------------------------------------------------------------------------------------------
     def status(self) -> ClusterStatus:
@@ -80,17 +93,22 @@ class PairDesk:
             "other": status.peer if leader == status.node else status.node,
         }
         pt, en = (sentence.format(**words) for sentence in _WORDS[action])
+        refused_pt, refused = self._drills.refusal(status) if action == "drill" else _refusal(action, status)
         return Preview(
             action=action,
             sentence_pt=pt,
             sentence_en=en,
-            refused=_refusal(action, status),
+            refused=refused,
+            refused_pt=refused_pt,
             phrase=_phrase(action, status),
+            target=words["other"] if action in {"handover", "drill"} else "",
         )
 
     # -- doing ----------------------------------------------------------------------------------------------------------
     def check(self, action: Action, typed: str) -> None:
         """See ``ClusterDesk.check``."""
+        if action == "drill":
+            self._drills.check(self.status())
         preview = self.preview(action)
         if preview.refused:
             raise (NO_HANDOVER if action == "handover" else NO_PROMOTION)(reason=preview.refused)
@@ -116,7 +134,9 @@ class PairDesk:
             ProntuarioError: see ``appliance.cluster.operator``.
         """
         roles = self._roles
-        if action == "handover":
+        if action == "drill":
+            self._drills.begin(by)
+        elif action == "handover":
             await operator.handover(roles, by)
         elif action == "promote":
             await operator.promote(roles, by, typed)
@@ -130,7 +150,6 @@ class PairDesk:
             "cluster.status": self._on_status,
             "cluster.preview": self._on_preview,
             "cluster.act": self._on_act,
-            "cluster.drilled": self._on_drilled,
             "cluster.divergences": self._on_divergences,
             "cluster.resolve": self._on_resolve,
         }
@@ -147,11 +166,6 @@ class PairDesk:
         await self._record(action)
         await self.act(action, OPERATOR, typed)
         return {"begun": action}
-
-    async def _on_drilled(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        drill = Drill(instant(self._clock.now()), float(request["outage_s"]), bool(request["ok"]))
-        await self._roles.keys.record_drill(drill)
-        return {"drill": msgspec.to_builtins(drill)}
 
     async def _on_divergences(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
         queue = DivergenceQueue(self._slot)
@@ -182,14 +196,18 @@ def _action(request: Mapping[str, Any]) -> Action:
     raise INVALID(field="action", name="action", reason=" | ".join(ACTIONS))
 
 
-def _refusal(action: Action, status: ClusterStatus) -> str:
+def _refusal(action: Action, status: ClusterStatus) -> tuple[str, str]:
+    """Why ``action`` can't be done now (pt, en)."""
+    leads = f"{status.leader} atende", f"{status.leader} leads"
     if action == "handover":
         if status.leader is None:
-            return "nobody leads"
-        return "" if status.in_sync is not None or status.leader != status.node else f"{status.peer} is not in sync"
+            return "ninguém atende", "nobody leads"
+        ready = status.in_sync is not None or status.leader != status.node
+        return ("", "") if ready else (f"{status.peer} não está em dia", f"{status.peer} is not in sync")
     if action == "promote":
-        return f"{status.leader} leads" if status.leader is not None else ""
-    return f"{status.peer} leads" if status.leader == status.peer else ""
+        stuck = status.prompt == NOT_DRAINED and status.leader == status.node
+        return leads if status.leader is not None and not stuck else ("", "")
+    return leads if status.leader == status.peer else ("", "")
 
 
 def _phrase(action: Action, status: ClusterStatus) -> str:

@@ -7,17 +7,21 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from appliance.cluster.follow import Follower
+from appliance.cluster.follow import Follower, check_quickly, restore_copy
 from appliance.cluster.ltx import listing, reach
 from appliance.cluster.model import NOTHING, Position
 from appliance.cluster.receiver import Receiver
+from appliance.cluster.replication_errors import NOT_DRAINED
 from appliance.config import Paths
 from appliance.daemon.pair.reign import Reign
+from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.hooks import Health
 from appliance.telemetry.logs import get_logger
 
 log = get_logger("pair")
 DRAIN_S: Final = 60.0
+LOSS_DRAIN_S: Final = 20.0
+"""With an operator waiting who accepted loss."""
 KEPT_EPOCHS: Final = 2
 """How many epochs before the current one keep their files: a comparison may still need them."""
 
@@ -63,8 +67,11 @@ class Following:
         await self._follower.start()
         await asyncio.to_thread(_forget_old, self._paths, epoch, self._settled.epoch)
 
-    async def finish(self) -> Path:
-        """Drain to ``held`` and stop: a checked database, ready to be the record's.
+    async def finish(self, *, accept_loss: bool = False) -> tuple[Path, Position]:
+        """Drain everything that was received and stop: a checked database, ready to be the record's, and where it stands.
+
+        A file that is missing below others is a failure, not an end: what it and the later ones hold was acknowledged.
+        ``accept_loss``: an operator takes what can be restored.
 
         Raises:
             ProntuarioError: ``cluster.not_drained``, ``cluster.copy_damaged``; following goes on.
@@ -75,9 +82,33 @@ class Following:
             self._epoch = wanted.epoch
             self._follower = self._make(wanted.epoch)
             await self._follower.start()
-        path = await self._follower.finish(wanted.txid, deadline_s=DRAIN_S)
+        replica = self._paths.replica(wanted.epoch)
+        files = await asyncio.to_thread(listing, replica)
+        reached = max(wanted.txid, reach(files, self._follower.at))
+        highest = max((file.last for file in files), default=0)
+        if accept_loss:
+            return await self._finish_with_loss(self._follower, replica, Position(wanted.epoch, reached))
+        if reached < highest:
+            raise NOT_DRAINED(retry_after=1.0, at=reached, wanted=highest)
+        path = await self._follower.finish(reached, deadline_s=DRAIN_S)
         self._follower = None
-        return path
+        return path, Position(wanted.epoch, reached)
+
+    async def _finish_with_loss(self, follower: Follower, replica: Path, best: Position) -> tuple[Path, Position]:
+        try:
+            path = await follower.finish(best.txid, deadline_s=LOSS_DRAIN_S)
+        except ProntuarioError as error:
+            if error.kind is not NOT_DRAINED:
+                raise
+            log.warning("the copy can't be completed; what there is, is taken", sequence=follower.at, epoch=best.epoch)
+            at = follower.at
+            await follower.close()
+            if at:
+                path, best = await follower.finish(at, deadline_s=DRAIN_S), Position(best.epoch, at)
+            else:
+                path = await asyncio.to_thread(_restore_anew, replica, follower.database, best.txid)
+        self._follower = None
+        return path, best
 
     async def stop(self) -> None:
         """End the follower; its copy stays."""
@@ -105,6 +136,15 @@ def _best(paths: Paths, fence: int) -> Position:
         if epoch <= fence and (txid := reach(listing(paths.replica(epoch)))):
             return Position(epoch, txid)
     return NOTHING
+
+
+def _restore_anew(replica: Path, to: Path, txid: int) -> Path:
+    """A checked database from the files up to ``txid``, where no follower could make one. Blocks."""
+    for path in to.parent.glob(f"{to.name}*"):
+        path.unlink()
+    restore_copy(replica, to, txid=txid)
+    check_quickly(to)
+    return to
 
 
 def _forget_old(paths: Paths, epoch: int, settled: int) -> None:

@@ -76,6 +76,7 @@ class Hands:
             unreplicated_rows=primacy.barrier.unreplicated_rows if primacy is not None else 0,
             lag_s=lag,
             mode=primacy.barrier.mode if primacy is not None else "read-only",
+            trouble=primacy.trouble if primacy is not None else "",
         )
 
     def _held(self) -> Position:
@@ -91,17 +92,15 @@ class Hands:
             await self._neighbour.receiver.fence(epoch)
             self._neighbour.server.cut()
 
-    async def drain_received(self) -> Position:
+    async def drain_received(self, *, accept_loss: bool = False) -> Position:
         """See ``NodeHands.drain_received``."""
         if self._primacy is not None:
             return self._primacy.position
-        if self._reign.epoch is None:
-            held = self._following.held
-            if held.txid:
-                warm = await self._following.finish()
-                await asyncio.to_thread(self._reign.adopt, warm, held.epoch)
-                self._own = held
-                return held
+        if self._reign.epoch is None and self._following.held.txid:
+            warm, held = await self._following.finish(accept_loss=accept_loss)
+            await asyncio.to_thread(self._reign.adopt, warm, held.epoch)
+            self._own = held
+            return held
         self._own = await asyncio.to_thread(self._following.own)
         return self._own
 
@@ -142,6 +141,7 @@ class Hands:
         """See ``NodeHands.close_record``."""
         if self._primacy is None:
             return
+        self._primacy.barrier.leave()
         await self._stop_work()
         self._core.store.put(None)
         self._core.application.hand_over()
@@ -155,6 +155,7 @@ class Hands:
         primacy = self._primacy
         if primacy is None:
             return self._own
+        primacy.barrier.leave()
         await self._stop_work()
         try:
             await self._core.record.rest(for_good=False)
@@ -167,6 +168,7 @@ class Hands:
     async def resume(self) -> None:
         """See ``NodeHands.resume``."""
         if self._primacy is not None:
+            self._primacy.barrier.stay()
             self._core.store.speak_again()
             if self._work is None:
                 self._work = asyncio.create_task(self._take_up_work(), name="take up work")

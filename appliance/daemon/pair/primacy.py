@@ -18,7 +18,8 @@ from appliance.cluster.level_mirror import LevelMirror
 from appliance.cluster.ltx import forget_litestream, working_folder
 from appliance.cluster.model import LeaseView, Position
 from appliance.cluster.paired_barrier import PairedBarrier
-from appliance.cluster.shipper import Shipper
+from appliance.cluster.replication_errors import PEER_AWAY
+from appliance.cluster.shipper import HOPELESS, Shipper
 from appliance.config import Config, Paths
 from appliance.daemon.pair.neighbour import MODELS, Neighbour
 from appliance.plugin_api.errors import ProntuarioError
@@ -91,6 +92,12 @@ class Primacy:
         """What this node has written in this epoch, as far as it became an LTX file."""
         return Position(self.epoch, self.shipper.local)
 
+    @property
+    def trouble(self) -> str:
+        """Why the peer can never hold all of this epoch; empty: nothing is known that would keep it from that."""
+        trouble = self.shipper.trouble
+        return trouble if trouble is not None and trouble in HOPELESS else ""
+
     async def open(self) -> None:
         """Open the database that lies in its place; its TXIDs begin at 1 again, with a whole image.
 
@@ -129,13 +136,18 @@ class Primacy:
         await self._stack.aclose()
 
     async def everything_held(self) -> Position:
-        """Return once the peer holds all that was committed before this call.
+        """Return once the peer holds all that was committed before this call, and the sync key names it.
 
         Raises:
-            ProntuarioError: ``cluster.peer_away``: not within ``QUIESCE_S``.
+            ProntuarioError: ``cluster.peer_away``: not within ``QUIESCE_S``; ``cluster.read_only``: the key is out of reach.
         """
-        txid = await self._litestream.barrier.sync()
+        try:
+            async with asyncio.timeout(QUIESCE_S):  # a full disk: Litestream would be asked for ever
+                txid = await self._litestream.barrier.sync()
+        except TimeoutError:
+            raise PEER_AWAY(retry_after=1.0) from None
         await self.shipper.wait_held(txid, QUIESCE_S)
+        await self.barrier.name_peer()
         return Position(self.epoch, txid)
 
     async def _catch_up(self) -> None:

@@ -172,6 +172,64 @@ def test_a_lost_peer_is_taken_out_of_the_sync_key() -> None:
     assert decide(primary(), seen("a", view=view, lease=VALID)).order == Order(Job.MARK_LOST, 1)
 
 
+def troubled(**what: Any) -> Observation:
+    report = NodeReport(held=Position(1, 4), record_epoch=1, peer_reachable=True, trouble="cluster.spool_hole")
+    return seen("a", lease=VALID, report=report, **what)
+
+
+def test_an_epoch_that_can_not_be_copied_whole_is_given_up_once_only_we_may_lead() -> None:
+    assert decide(primary(), troubled(view=LED)).state.role is Role.PRIMARY, "the barrier marks the peer first"
+    alone = replace(LED, sync=Sync(1, ("a",), Position(0, 3), 6))
+    given_up = decide(primary(), troubled(view=alone))
+    assert (given_up.state.role, given_up.vip, given_up.order) == (Role.FENCED, False, None)
+    assert [tell.kind for tell in given_up.tells] == ["renewing"]
+    resigned = decide(given_up.state, troubled(view=alone))
+    assert resigned.order == Order(Job.RESIGN, 1)
+    own = NodeReport(held=Position(1, 4), record_epoch=1)
+    free = decide(resigned.state, seen("a", view=replace(alone, leader=None), report=own))
+    assert free.order == Order(Job.TAKE_LEAD, 2)
+
+
+def test_epochs_are_not_given_up_one_after_the_other() -> None:
+    alone = replace(LED, sync=Sync(1, ("a",), Position(0, 3), 6))
+    assert decide(primary(renewed_at=90.0), troubled(view=alone)).state.role is Role.PRIMARY
+    assert decide(primary(renewed_at=60.0), troubled(view=alone)).state.role is Role.FENCED
+    unreachable = NodeReport(held=Position(1, 4), record_epoch=1, trouble="cluster.spool_hole")
+    assert decide(primary(), seen("a", view=alone, lease=VALID, report=unreachable)).state.role is Role.PRIMARY
+
+
+@pytest.mark.parametrize(
+    ("holders", "reachable", "step"),
+    [(("a", "b"), True, Job.QUIESCE), (("a",), True, Job.QUIESCE), (("a", "b"), False, Job.CLOSE)],
+)
+def test_whoever_stops_waits_for_every_peer_that_answers(holders: tuple[str, ...], reachable: bool, step: Job) -> None:
+    view = replace(LED, sync=Sync(1, holders, Position(0, 3), 6))
+    report = NodeReport(held=Position(1, 4), record_epoch=1, peer_reachable=reachable)
+    decision = decide(primary(), seen("a", view=view, lease=VALID, report=report, stopping=True))
+    assert (decision.state.role, decision.state.step) == (Role.DRAINING, step)
+
+
+def test_a_node_that_can_not_drain_asks_and_an_order_to_accept_loss_reaches_the_drain() -> None:
+    view = replace(FREE, epoch=2, leader=Leader("b", 2, "", 8))
+    state = State(role=Role.CANDIDATE, epoch=2, step=Job.DRAIN, tries=2)
+    failed = Outcome(Order(Job.DRAIN, 2), ok=False)
+    given_up = decide(state, seen(view=view, lease=LeaseView(2, 101.0), outcome=failed))
+    assert given_up.state.role is Role.DRAINING
+    assert given_up.state.prompt == "not_drained"
+    assert [tell.kind for tell in given_up.tells] == ["promotion_failed", "not_drained"]
+    order = Request("b", "ana", "", 2, accept_loss=True)
+    ordered = replace(FREE, epoch=2, promote=order)
+    lead = decide(replace(given_up.state, role=Role.STANDBY), seen(now=200.0, view=ordered))
+    assert lead.order == Order(Job.TAKE_LEAD, 3)
+    took = Outcome(Order(Job.TAKE_LEAD, 3), ok=True, epoch=3)
+    view = replace(ordered, epoch=3, leader=Leader("b", 3, "", 8))
+    fencing = decide(lead.state, seen(now=200.0, view=view, lease=LeaseView(3, 201.0), outcome=took))
+    assert fencing.state.prompt == "not_drained", "the question stands until somebody leads"
+    fenced = Outcome(Order(Job.FENCE, 3), ok=True)
+    drain = decide(fencing.state, seen(now=200.0, view=view, lease=LeaseView(3, 201.0), outcome=fenced))
+    assert drain.order == Order(Job.DRAIN, 3, accept_loss=True)
+
+
 names = st.sampled_from(["a", "b"])
 positions = st.builds(Position, st.integers(0, 3), st.integers(0, 5))
 syncs = st.builds(
@@ -184,7 +242,7 @@ views = st.builds(
 )  # fmt: skip
 reports = st.builds(
     NodeReport, fence=st.integers(0, 3), held=positions, record_epoch=st.none() | st.integers(0, 3),
-    healthy=st.booleans(), peer_reachable=st.booleans(),
+    healthy=st.booleans(), peer_reachable=st.booleans(), trouble=st.sampled_from(["", "cluster.spool_hole"]),
 )  # fmt: skip
 orders = st.builds(Order, st.sampled_from(Job), st.integers(0, 3), positions)
 outcomes = st.builds(Outcome, orders, st.booleans(), st.integers(0, 3), positions)

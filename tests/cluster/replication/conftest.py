@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from appliance.cluster.peer_link import PeerLink
 from appliance.cluster.peer_server import Handler, PeerServer
 from appliance.security.node_authority import NodeFiles, client_side, prepare_node, server_side
+from tests.cluster.replication.nodes import Primary, Standby
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +56,26 @@ async def r_wire(r_certificates: dict[str, NodeFiles]) -> AsyncIterator[Wiring]:
         yield wire
 
 
+Pair = tuple[Primary, Standby]
+Maker = Callable[..., Awaitable[Pair]]
+
+
+@pytest.fixture
+async def make_pair(tmp_path: Path, r_certificates: dict[str, NodeFiles]) -> AsyncIterator[Maker]:
+    async with AsyncExitStack() as stack:
+
+        async def make(**settings: float) -> Pair:
+            standby = Standby(tmp_path / "b", r_certificates)
+            await standby.receiver.fence(1)
+            await standby.start()
+            stack.push_async_callback(standby.stop)
+            primary = Primary(tmp_path / "a", r_certificates, standby.port, **settings)  # type: ignore[arg-type]
+            await primary.start(stack)
+            return primary, standby
+
+        yield make
+
+
 async def until(fact: Callable[[], object], limit_s: float = 60.0) -> None:
     """Wait for ``fact`` to become true."""
     async with asyncio.timeout(limit_s):
@@ -61,3 +83,8 @@ async def until(fact: Callable[[], object], limit_s: float = 60.0) -> None:
             if fact():
                 return
             await asyncio.sleep(0.005)
+
+
+async def paired(primary: Primary) -> None:
+    """Wait until the key names the peer."""
+    await until(lambda: "in" in primary.log and primary.barrier.mode == "paired")

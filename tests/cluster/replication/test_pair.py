@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -13,32 +11,8 @@ from appliance.cluster.ltx import level_folder, listing
 from appliance.cluster.model import LeaseView, Position
 from appliance.cluster.peer_messages import PutLtx
 from appliance.plugin_api.errors import ProntuarioError
-from appliance.security.node_authority import NodeFiles
-from tests.cluster.replication.conftest import until
-from tests.cluster.replication.nodes import Primary, Standby, restored
-
-Pair = tuple[Primary, Standby]
-Maker = Callable[..., Awaitable[Pair]]
-
-
-@pytest.fixture
-async def make_pair(tmp_path: Path, r_certificates: dict[str, NodeFiles]) -> AsyncIterator[Maker]:
-    async with AsyncExitStack() as stack:
-
-        async def make(**settings: float) -> Pair:
-            standby = Standby(tmp_path / "b", r_certificates)
-            await standby.receiver.fence(1)
-            await standby.start()
-            stack.push_async_callback(standby.stop)
-            primary = Primary(tmp_path / "a", r_certificates, standby.port, **settings)  # type: ignore[arg-type]
-            await primary.start(stack)
-            return primary, standby
-
-        yield make
-
-
-async def paired(primary: Primary) -> None:
-    await until(lambda: "in" in primary.log and primary.barrier.mode == "paired")
+from tests.cluster.replication.conftest import Maker, paired, until
+from tests.cluster.replication.nodes import restored
 
 
 async def test_what_is_acknowledged_by_both_is_restorable_from_the_standby_alone(

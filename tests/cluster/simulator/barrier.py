@@ -6,13 +6,15 @@ import enum
 from typing import TYPE_CHECKING, Any
 
 from appliance.cluster.etcd_keys import ClusterView, Sync
-from appliance.cluster.model import Position
+from appliance.cluster.model import Position, Role
+from appliance.cluster.shipper import SPOOL_HOLE
 
 if TYPE_CHECKING:
     from tests.cluster.simulator.node import Node
 
 SHIP_DEADLINE_S = 0.7
 RESEND_S = 0.25
+HOLE_S = 0.8
 BATCH = 40
 
 
@@ -36,6 +38,7 @@ class Barrier:
         self.sent_at, self.sent_to = -9.0, 0
         self.writing = False
         self.fresh = False
+        self.hole_since: float | None = None
 
     def write(self, row: int) -> None:
         """A client's write arrives."""
@@ -61,6 +64,10 @@ class Barrier:
             return
         last = min(top, first + BATCH)
         own = node.disk.files[self.epoch]
+        last = next((txid - 1 for txid in range(first, last + 1) if txid not in own), last)
+        self.hole_since = None if last >= first else world.now if self.hole_since is None else self.hole_since
+        if last < first and not lost:
+            return  # otherwise it only asks what the peer holds
         files = {txid: own[txid] for txid in range(first, last + 1)}
         self.sent_to = last
         if lost:
@@ -84,6 +91,11 @@ class Barrier:
         if held.txid < self.node.disk.highest_own():
             self._ship()
 
+    def trouble(self) -> str:
+        """Whether what the peer needs next has been missing here for long."""
+        lasting = self.hole_since is not None and self.node.world.now - self.hole_since > HOLE_S
+        return SPOOL_HOLE if lasting and self.node.broken != "stand-still-on-trouble" else ""
+
     def peer_holds_all(self) -> bool:
         return self.named is Named.YES and self.peer_held >= self.node.disk.highest_own() and not self.waiting
 
@@ -105,7 +117,8 @@ class Barrier:
         if self.writing or node.barrier is not self:
             return
         oldest = min((since for _, since in self.waiting.values()), default=node.world.now)
-        if self.named is not Named.NO and node.world.now - oldest > SHIP_DEADLINE_S:
+        leaving = node.state.role is Role.DRAINING and node.broken != "mark-while-leaving"
+        if self.named is not Named.NO and node.world.now - oldest > SHIP_DEADLINE_S and not leaving:
             if node.broken == "ack-before-mark":
                 self.named = Named.NO
                 self._settle()

@@ -22,6 +22,8 @@ class Disk:
     full: bool = False
     slow: float = 1.0
     last_own: int = 0
+    drops_next: bool = False
+    """The next file of our own never reaches the spool."""
     _contiguous: dict[int, int] = field(default_factory=dict)
 
     def contiguous(self, epoch: int) -> int:
@@ -80,7 +82,9 @@ class Disk:
         self.rows.append(row)
         self.last_own += 1
         txid = self.last_own
-        self.files[self.record_epoch][txid] = (row,)
+        if not self.drops_next:
+            self.files[self.record_epoch][txid] = (row,)
+        self.drops_next = False
         return txid
 
     def highest_own(self) -> int:

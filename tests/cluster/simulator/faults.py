@@ -126,6 +126,25 @@ def handover(pair: Pair) -> str:
     return f"handover from {node.name}"
 
 
+def spool_hole(pair: Pair) -> str:
+    """The primary's own spool loses a file before anybody has it: only a new epoch can make the other node whole."""
+    node = _some(pair)
+    node.disk.drops_next = True
+    return f"{node.name} loses a file of its own"
+
+
+def switched_off(pair: Pair) -> str:
+    """Somebody stops the primary as planned, on a machine so slow that the other node answers late; it stays off."""
+    leading = [node for node in pair.nodes.values() if node.serves()]
+    if not leading:
+        return "no primary to stop"
+    node = leading[0]
+    pair.nodes[node.peer].disk.slow = _while(pair, 20.0, 200.0)
+    pair.world.after(_while(pair, 0.5, 3.0), lambda: setattr(pair.nodes[node.peer].disk, "slow", 1.0))
+    pair.world.after(_while(pair, 0.0, 0.3), node.stop)
+    return f"{node.name} is switched off as planned, {node.peer} is slow"
+
+
 def standby_then_primary(pair: Pair) -> str:
     """The double fault that a sync key exists for: the standby is away, writes go on alone, then the primary dies."""
     leading = [node for node in pair.nodes.values() if node.serves()]
@@ -195,10 +214,12 @@ def heal(pair: Pair) -> None:
         node.disk.full, node.disk.slow, node.stop_in_keepalive = False, 1.0, False
         if node.frozen:
             node.thaw()
-        node.start()
+        if node.name not in pair.off:
+            node.start()
 
 
 FAULTS: tuple[Callable[[Pair], str], ...] = (
     core_dies, host_dies, stopped, cut_one_way, cut_both_ways, isolated, slow_wire, slow_to_etcd, clock_steps,
     disk_full, slow_disk, hole, voter_dies, handover, standby_then_primary, hole_then_primary, alone_and_deaf,
+    spool_hole, switched_off,
 )  # fmt: skip

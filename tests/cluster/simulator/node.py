@@ -13,7 +13,7 @@ from appliance.cluster.etcd_keys import ClusterView, Sync
 from appliance.cluster.hands import NodeReport
 from appliance.cluster.lease import safe_expiry
 from appliance.cluster.model import NOTHING, LeaseView, Position, Role
-from tests.cluster.simulator.barrier import Barrier
+from tests.cluster.simulator.barrier import Barrier, Named
 from tests.cluster.simulator.disk import Disk
 from tests.cluster.simulator.world import TTL_S, Etcd
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 TICK_S = 0.3
 VIEW_AGE_S = 1.0
-SETTINGS = Settings(prompt_s=1.0)
+SETTINGS = Settings(prompt_s=1.0, renew_s=5.0)
 
 
 class Node:
@@ -45,6 +45,7 @@ class Node:
         self.lease, self.reign, self.expires = 0, None, 0.0
         self.renewed_at = -9.0
         self.busy, self.outcome = False, None
+        self.stopping, self.left_named = False, False
         self.is_open, self.follows = False, 0
         self.heard_peer_at = -9.0
         self.barrier: Barrier | None = None
@@ -62,6 +63,10 @@ class Node:
 
     def kill(self) -> None:
         self.alive, self.frozen, self._while_frozen = False, False, []
+
+    def stop(self) -> None:
+        """As planned: hand over, or at least close in good order."""
+        self.stopping = self.alive
 
     def freeze(self) -> None:
         self.frozen = self.alive
@@ -132,14 +137,23 @@ class Node:
         outcome, self.outcome = self.outcome, None
         seen = Observation(
             now=self.clock(), node=self.name, peer=self.peer, view=self._bent(fresh), lease=self.lease_view(),
-            report=self.report(), busy=self.busy, outcome=outcome, voters=len(self.etcd.voters),
+            report=self.report(), busy=self.busy, outcome=outcome, voters=len(self.etcd.voters), stopping=self.stopping,
         )  # fmt: skip
         decision = decide(self.state, seen, SETTINGS)
-        self.state = decision.state
+        before, self.state = self.state.role, decision.state
+        if self.stopping:
+            self._leave(before)
         for tell in decision.tells:
             self.pair.told(self, tell)
         if decision.order is not None and not self.busy:
             self._begin(decision.order)
+
+    def _leave(self, before: Role) -> None:
+        """On the way out: a peer that was surely named when it began must be named at its end."""
+        if before is not Role.DRAINING and self.state.role is Role.DRAINING and self.barrier is not None:
+            self.left_named = self.barrier.named is Named.YES
+        if self.state.role in {Role.STANDBY, Role.FENCED} and self.lease == 0 and not self.busy:
+            self.pair.left(self)
 
     def _bent(self, view: ClusterView | None) -> ClusterView | None:
         """What a node would see that ignores the sync key."""
@@ -153,6 +167,7 @@ class Node:
         return NodeReport(
             fence=self.disk.fence, held=self.disk.held(), record_epoch=self.disk.record_epoch,
             peer_reachable=self.world.now - self.heard_peer_at < 1.0, healthy=not self.disk.full,
+            trouble=self.barrier.trouble() if self.barrier is not None else "",
         )  # fmt: skip
 
     # -- hands -----------------------------------------------------------------------------------------------------
@@ -182,7 +197,7 @@ class Node:
         if disk.full and job in {Job.FENCE, Job.DRAIN, Job.OPEN, Job.FOLLOW}:
             self._end(order, ok=False)
         elif job is Job.DRAIN:
-            rows = disk.drained(careless=self.broken == "hole-unnoticed")
+            rows = disk.drained(careless=self.broken == "hole-unnoticed" or order.accept_loss)
             self.drained = rows or []
             self._end(order, ok=rows is not None, position=disk.held())
         else:
@@ -269,7 +284,7 @@ class Node:
         if old or self.disk.full or self.disk.record_epoch is not None or self.follows != epoch:
             return
         if self.broken == "answer-before-fsync":
-            answer(Position(epoch, max(files)))
+            answer(Position(epoch, max(files, default=0)))
             self.later(1.5, self._store, epoch, files, None)
         else:
             self.later(0.006 * self.disk.slow, self._store, epoch, files, answer)

@@ -12,6 +12,7 @@ from tests.cluster.simulator.world import Etcd, World
 
 FAULTS_FROM_S, FAULTS_UNTIL_S = 2.5, 7.0
 SERVES_WITHIN_S = 25.0
+COMPLETE_WITHIN_S = 20.0
 WRITE_EVERY_S = 0.12
 
 
@@ -45,6 +46,8 @@ class Pair:
         self._row = 0
         self._last_acknowledged = -1.0
         self.operator_awake = False
+        self.off: set[str] = set()
+        """Nodes that were stopped as planned, and that nobody starts again."""
 
     def run(self) -> Verdict:
         world, rng = self.world, self.world.rng
@@ -69,6 +72,8 @@ class Pair:
         )
         if not served:
             self._broken("does not serve again after every fault was healed")
+        if not (self.off or world.run_until(world.now + COMPLETE_WITHIN_S, lambda: self._broke() or self._complete())):
+            self._broken("serves, but one node never holds everything again")
         if self.violation is None:
             self._count_rows()
         return Verdict(self.seed, self.violation, len(self.acknowledged), self.transitions, self.blows)
@@ -87,6 +92,22 @@ class Pair:
         if tell.kind in {"not_in_sync", "no_third_voter"} and self.operator_awake:
             self._operator(node)
 
+    def left(self, node: Node) -> None:
+        """A planned stop has ended in good order: the other node serves, if it may by itself."""
+        sync = self.etcd.view.sync
+        named = sync is not None and node.peer in sync.holders
+        if node.left_named and not named:
+            self._broken(f"{node.name} took {node.peer} out of the sync key on its way out")
+        node.kill()
+        if named and len(self.etcd.voters) > len(self.nodes):
+            self.off.add(node.name)
+        else:
+            self.world.after(1.0, node.start)
+
+    def _complete(self) -> bool:
+        sync = self.etcd.view.sync
+        return sync is not None and len(sync.holders) == len(self.nodes)
+
     def _operator(self, node: Node) -> None:
         """Somebody looks, and may promote what is left though it costs rows: the report names the other node."""
         if self.world.rng.random() < 0.8:
@@ -97,8 +118,8 @@ class Pair:
     def _decide_about_damage(self) -> None:
         """A damaged file does not heal: if the only node that may lead lacks one, somebody must choose what there is."""
         damaged = any("loses one received file" in blow for blow in self.blows)
-        if damaged and self.etcd.view.leader is None:
-            best = max(self.nodes.values(), key=lambda node: node.disk.held())
+        if damaged and not any(node.serves() for node in self.nodes.values()):
+            best = max((node for node in self.nodes.values() if node.alive), key=lambda node: node.disk.held())
             self.named.update(self.nodes)
             order = Request(best.name, "operator", "", self.etcd.view.epoch, accept_loss=True)
             best.ask_etcd(lambda etcd: etcd.ask("promote", order), lambda _: None)
@@ -123,10 +144,10 @@ class Pair:
         (primary,) = primaries
         epoch = primary.disk.record_epoch
         assert epoch is not None
-        # The spool is what standbys and restores are made from: it must say the same as the database.
-        kept = set(primary.disk.rows).intersection(
-            *[[row for rows in primary.disk.files[epoch].values() for row in rows]]
-        )
+        kept = set(primary.disk.rows)
+        if not self.off and primary.barrier is not None and primary.barrier.hole_since is None:
+            # The spool is what standbys and restores are made from: it must say the same as the database.
+            kept.intersection_update(row for rows in primary.disk.files[epoch].values() for row in rows)
         for name in self.named:
             disk = self.nodes[name].disk
             kept.update(disk.rows, *disk.aside)

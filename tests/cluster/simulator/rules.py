@@ -15,5 +15,7 @@ BREAKABLE: Final = {
     "answer-before-fsync": "the receiver answers before the file is on its disk",
     "promote-without-drain": "a new primary opens without the last files that it received",
     "open-without-claim": "a new primary opens while the sync key still names the old one",
+    "mark-while-leaving": "a node on its way out takes a slow peer out of the sync key",
+    "stand-still-on-trouble": "a primary whose epoch can't be copied whole goes on in it, for ever alone",
     "hole-unnoticed": "neither the receiver's answer nor the drain notices a missing file",
 }
