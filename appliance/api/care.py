@@ -1,10 +1,12 @@
-"""The clinical workflow over HTTP: ``routes`` for dictations, their live streams, notes and their templates."""
+"""The clinical workflow over HTTP: ``routes`` for dictations, their live streams, notes and their templates, chat, AI switches."""
 
 from __future__ import annotations
 
+from appliance.api.care_chat import ChatRoutes
 from appliance.api.care_dictations import DictationRoutes
 from appliance.api.care_notes import NoteRoutes
 from appliance.api.care_stream import StreamRoutes
+from appliance.api.care_switches import SwitchRoutes
 from appliance.api.care_templates import TemplateRoutes
 from appliance.care.service import Consults
 from appliance.plugin_api.http import AnyRoute
@@ -17,4 +19,6 @@ def routes(consults: Consults) -> list[AnyRoute]:
         *StreamRoutes(consults).routes(),
         *NoteRoutes(consults).routes(),
         *TemplateRoutes(consults).routes(),
+        *ChatRoutes(consults).routes(),
+        *SwitchRoutes(consults).routes(),
     ]

@@ -8,6 +8,7 @@ answered).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,9 @@ from appliance.api.openai_errors import render_openai_error
 from appliance.api.openai_models import ModelList, ModelObject, find_model, model_object
 from appliance.api.openai_shapes import ChatCompletionRequest
 from appliance.api.openai_transcriptions import Transcriptions
-from appliance.plugin_api.http import AnyRoute, Reply, Request, Route
+from appliance.care.ai_switches import Function, require
+from appliance.plugin_api.http import AnyRoute, Handler, Reply, Request, Route
+from appliance.plugin_api.storage import Store
 from appliance.plugin_host.choice import Abilities
 
 __all__ = ["OPENAI_PREFIX", "render_openai_error", "routes"]
@@ -36,8 +39,12 @@ def routes(
     max_audio_bytes: int = _MAX_AUDIO_BYTES,
     max_hours: float = _MAX_HOURS,
     now: Callable[[], float] | None = None,
+    store: Store | None = None,
 ) -> list[AnyRoute]:
-    """The routes. ``spool`` is a private folder for an upload while it is decoded; ``now`` gives Unix seconds."""
+    """The routes. ``spool`` is a private folder for an upload while it is decoded; ``now`` gives Unix seconds.
+
+    With ``store`` the switches in it hold here too: a function that is off is refused with ``ai.switched_off``.
+    """
     chat = ChatCompletions(abilities, now)
     speech = Transcriptions(abilities, spool=spool, max_audio_bytes=max_audio_bytes, max_hours=max_hours)
 
@@ -52,7 +59,7 @@ def routes(
             "POST",
             "/v1/chat/completions",
             "ai.chat",
-            chat.create,
+            _switched(store, "chat", chat.create),
             "Answer a conversation",
             ChatCompletionRequest,
             dict[str, Any],
@@ -62,7 +69,7 @@ def routes(
             "POST",
             "/v1/audio/transcriptions",
             "ai.transcribe",
-            speech.create,
+            _switched(store, "transcription", speech.create),
             "Turn speech into text (multipart/form-data)",
             response=dict[str, Any],
             tag=_TAG,
@@ -72,3 +79,14 @@ def routes(
         Route("GET", "/v1/models", "model.read", list_models, "The models of this node", response=ModelList, tag=_TAG),
         Route("GET", "/v1/models/{model}", "model.read", one_model, "One model", response=ModelObject, tag=_TAG),
     ]
+
+
+def _switched(store: Store | None, function: Function, handler: Handler) -> Handler:
+    if store is None:
+        return handler
+
+    async def create(request: Request) -> Reply:
+        await store.read(partial(require, function=function, user_id=request.principal.user_id))
+        return await handler(request)
+
+    return create

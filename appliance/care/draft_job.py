@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from appliance.care import dictations, notes, transcripts
+from appliance.care.ai_switches import OFF, require
 from appliance.care.drafting import verbatim, write_draft
 from appliance.care.model import Content, Dictation, Layout
 from appliance.care.progress import Broker
@@ -27,7 +28,7 @@ MAX_ATTEMPTS: Final = 8
 PATIENT_ATTEMPTS: Final = 3
 """How often a busy or restarting model is waited for before the transcript itself becomes the draft."""
 DEADLINE_S: Final = 600.0
-_OFF: Final = "capability.unavailable"
+_OFF: Final = frozenset({"capability.unavailable", OFF.code})
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,11 @@ class Drafting:
             lane=Lane.INTERACTIVE, deadline_s=DEADLINE_S, user=dictation.author, patient=dictation.patient_id
         )
         try:
+            await self.store.read(partial(require, function="draft", user_id=call.user, patient_id=call.patient))
             choice = self.abilities.chat_model()
             return await write_draft(transcript.segments, transcript.sha256, choice, call)
         except ProntuarioError as error:
-            if error.kind.code != _OFF and attempt < PATIENT_ATTEMPTS:
+            if error.kind.code not in _OFF and attempt < PATIENT_ATTEMPTS:
                 raise
             log.warning("the transcript becomes the draft", dictation_id=dictation.id, code=error.kind.code)
             return verbatim(transcript.segments, transcript.sha256, error.kind.code)

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Final
 
 from appliance.care import dictations, transcripts
+from appliance.care.ai_switches import require
 from appliance.care.errors import SUPERSEDED
 from appliance.care.intake import Intake
 from appliance.care.live_audio import LIVE_UNSUPPORTED, GrowingWav
@@ -127,6 +128,8 @@ class LiveHearing:
         dictation = await self._store.read(partial(dictations.get, dictation_id=dictation_id))
         if dictation.state != "open":
             raise _OverError
+        allowed = partial(require, function="transcription", user_id=dictation.author, patient_id=dictation.patient_id)
+        await self._store.read(allowed)
         model = self._abilities.speech_to_text().instance
         if not model.model().ready:
             raise UNAVAILABLE(what="speech")

@@ -60,6 +60,7 @@ class Consults:
         self._clock = clock
         self._jobs = jobs
         self.template = template
+        self.abilities = abilities
         transcribe = Transcription(store, self.intake, abilities, clock, self.broker, spool)
         draft = Drafting(store, abilities, clock, self.broker)
         self._spool = spool

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.care import audio, dictations, transcripts
+from appliance.care.ai_switches import require
 from appliance.care.audio_errors import AUDIO_TRUNCATED
 from appliance.care.errors import SUPERSEDED
 from appliance.care.intake import Intake
@@ -95,6 +96,8 @@ class Transcription:
             raise PermanentFailure(kind.code) from error
 
     async def _transcribe(self, dictation: Dictation) -> None:
+        allowed = partial(require, function="transcription", user_id=dictation.author, patient_id=dictation.patient_id)
+        await self.store.read(allowed)
         choice = self.abilities.speech_to_text()
         limits = self.intake.limits
         recording = self.intake.audio(dictation.id)

@@ -111,6 +111,7 @@ DAY, MONTH = st.integers(1, 28), st.integers(1, 12)
 MONTHS = "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro".split()  # noqa: SIM905
 
 
+@settings(deadline=None, max_examples=50)
 @given(day=DAY, month=MONTH, other_day=DAY, other_month=MONTH, year=st.integers(1990, 2030))
 def test_a_date_is_the_date_that_was_said(day: int, month: int, other_day: int, other_month: int, year: int) -> None:
     said = {1: f"Cirurgia em {spoken(day)} de {MONTHS[month - 1]} de {year}."}
@@ -129,6 +130,7 @@ def test_the_first_of_a_month(first: str) -> None:
 TIMES = {2: ("duas", 12), 3: ("três", 8), 4: ("quatro", 6)}
 
 
+@settings(deadline=None, max_examples=50)
 @given(times=st.sampled_from(sorted(TIMES)), written=st.sampled_from([4, 6, 8, 12, 24]))
 def test_a_frequency_is_the_one_that_was_said(times: int, written: int) -> None:
     words, hours = TIMES[times]
@@ -137,6 +139,7 @@ def test_a_frequency_is_the_one_that_was_said(times: int, written: int) -> None:
     assert check_sentence(f"Dipirona {times}x/dia.", [1], said).supported
 
 
+@settings(deadline=None, max_examples=50)
 @given(drops=st.integers(2, 60), other=st.integers(2, 60))
 def test_drops_are_counted_and_gout_is_not(drops: int, other: int) -> None:
     said = {1: f"Dipirona {spoken(drops)} gotas se dor."}

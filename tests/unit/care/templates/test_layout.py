@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.care.guard import Verdict
@@ -95,6 +95,7 @@ FACTS = st.lists(
 ).map(tuple)
 
 
+@settings(deadline=None, max_examples=50)
 @given(template=st.sampled_from(sorted(builtin())), facts=FACTS, sections=SECTIONS)
 def test_no_template_loses_doubles_or_reorders_a_sentence_of_a_heading(
     template: str, facts: tuple[Fact, ...], sections: dict[str, list[tuple[str, tuple[int, ...]]]]
@@ -133,6 +134,7 @@ def test_a_file_that_would_lose_something_or_is_not_understood_is_refused_with_t
     assert reason in str(caught.value.details["reason"])
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.text(max_size=200))
 def test_any_text_is_a_template_or_a_refusal(text: str) -> None:
     with pytest.raises(ProntuarioError, match=re.escape("template.invalid")):
