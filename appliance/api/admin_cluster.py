@@ -19,7 +19,7 @@ from appliance.plugin_api.storage import Transaction
 PREFIX: Final = "/api/admin/cluster"
 TAG: Final = "admin"
 ACCEPTED: Final = 202
-Action = Literal["handover", "promote", "mark-lost"]
+Action = Literal["handover", "drill", "promote", "mark-lost"]
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 
 NOT_PAIRED = define(
@@ -31,16 +31,19 @@ NOT_PAIRED = define(
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True):
-    """What an action would do, said before it is done. ``refused``: why it can't be done now, empty if it can.
+    """What an action would do, said before it is done. ``refused``: why it can't be done now (English), empty if it can.
 
-    ``phrase``: what has to be typed, empty when no data is at stake.
+    ``phrase``: what has to be typed, empty when no data is at stake. ``target``: the node that would serve afterwards, which
+    the dashboard has people type where nothing else has to be.
     """
 
     action: str
     sentence_pt: str
     sentence_en: str
     refused: str = ""
+    refused_pt: str = ""
     phrase: str = ""
+    target: str = ""
 
 
 class PairView(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +78,7 @@ class ClusterDesk(Protocol):
         ...
 
     def check(self, action: Action, typed: str) -> None:
-        """Raise what speaks against ``action``: ``cluster.no_handover|no_promotion`` 409, ``cluster.confirmation`` 422."""
+        """Raise what speaks against ``action``: ``cluster.no_handover|no_promotion|no_drill`` 409, ``cluster.confirmation`` 422."""
         ...
 
     def begin(self, action: Action, by: str, typed: str) -> None:
@@ -109,7 +112,7 @@ def cluster_routes(desk: ClusterDesk | None) -> list[AnyRoute]:
     return [
         Route("GET", PREFIX, "node.read", view, "The pair: who leads, since when, and what can be done", response=PairView, tag=TAG),
         Route(
-            "POST", one, "node.manage", act, "Hand over, promote or mark lost, once confirmed", request=Confirmed,
+            "POST", one, "node.manage", act, "Hand over, drill, promote or mark lost, once confirmed", request=Confirmed,
             response=Begun, tag=TAG,
         ),
     ]  # fmt: skip

@@ -19,6 +19,7 @@ from appliance.config import Config, Paths
 from appliance.daemon.assembly import Core, assemble
 from appliance.daemon.pair.desk import PairDesk
 from appliance.daemon.pair.divergences import SERVICE, Comparison, review_service
+from appliance.daemon.pair.drill import Drills, stop_watch
 from appliance.daemon.pair.fitness import Fitness
 from appliance.daemon.pair.following import Following
 from appliance.daemon.pair.hands import Hands
@@ -125,7 +126,10 @@ async def open_pair(stack: AsyncExitStack, paths: Paths, config: Config) -> Pair
     )  # fmt: skip
     node = PairNode(core, roles, hands, reign, desk)
     opening.node = node
-    desk.sit(roles)
+    drills = Drills(roles, slot, core.clock, lambda: stop_watch(paths, config))
+    desk.sit(roles, drills)
+    await drills.start()
+    stack.push_async_callback(drills.close)
     neighbour.services[SERVICE] = review_service(slot, core.clock)
     furnish(core, hands, following, neighbour)
     stack.push_async_callback(core.recurring.schedule.stop)

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
 import msgspec
 
 from appliance.api.admin_cluster import Preview
-from appliance.cluster.model import ClusterStatus, Event
-from appliance.config import Paths, load_config
-from appliance.config.model import Config
+from appliance.cluster.model import ClusterStatus, Drill, Event
+from appliance.config import Paths
 from appliance.daemon.control import ask
 from appliance.daemon.exits import CommandFailedError, Exit
 
 Say = Callable[[str], None]
 Ask = Callable[[str], str]
-DRILL_LIMIT_S: Final = 60.0
-_POLL_S: Final = 0.02
+_POLL_S: Final = 0.25
 _SHOWN_EVENTS: Final = 10
 
 
@@ -60,7 +55,7 @@ def described(status: ClusterStatus) -> str:
         f"alone         {status.unreplicated_rows} changes not on the other node",
         f"voters        {healthy} of {voters}{'' if voters > 2 else ': no automatic takeover'}",  # noqa: PLR2004  DESIGN §4
         f"virtual IP    {_address(status.vip)}",
-        f"last drill    {status.last_drill or 'never'}",
+        f"last drill    {_drill(status.drill)}",
     ]
     if status.prompt:
         lines.append(f"DECIDE        {status.prompt}: see docs/runbooks")
@@ -88,61 +83,43 @@ async def act(home: Path, action: str, *, typed: str | None, say: Say, prompt: A
 
 
 async def drill(home: Path, *, say: Say) -> float:
-    """A planned handover with a stop-watch: the longest time during which neither node said that it is the primary; seconds.
+    """A planned handover with a stop-watch, carried out by the node that leads: run it there; the outage in seconds.
 
-    Run on either node. Nobody is handed back to.
+    Nobody is handed back to. It waits while somebody dictates; who stops waiting here does not stop the drill.
 
     Raises:
-        CommandFailedError: nobody may take over, or nobody did within ``DRILL_LIMIT_S``.
+        CommandFailedError: it can't be made now, was given up, or nobody took over.
     """
     before = await status(home)
-    if before.leader is None or before.in_sync is None:
-        raise CommandFailedError("Nobody may take over now; see prontuario cluster status.")
-    paths = Paths(home)
-    watch = asyncio.create_task(_longest_gap(paths, load_config(paths.config), before.epoch), name="drill")
-    await verb(home, "cluster.act", action="handover", typed="")
-    try:
-        outage_s = await watch
-    except TimeoutError:
-        await verb(home, "cluster.drilled", outage_s=DRILL_LIMIT_S, ok=False)
-        raise CommandFailedError("Nobody took over; see prontuario cluster status.") from None
-    await verb(home, "cluster.drilled", outage_s=outage_s, ok=True)
-    say(f"{before.leader} handed over; nobody served for {outage_s:.2f} s.")
-    return outage_s
-
-
-async def _longest_gap(paths: Paths, config: Config, epoch: int) -> float:
-    """Until a primary of a later epoch answers."""
-    local = config.api.host in {"127.0.0.1", "0.0.0.0"}  # noqa: S104  compared, not bound
-    own = f"{'localhost' if local else config.api.host}:{config.api.port}"
-    seen = time.monotonic()
-    gap = 0.0
-    async with (
-        httpx.AsyncClient(verify=ssl.create_default_context(cafile=str(paths.ca)), timeout=1.0) as client,
-        asyncio.timeout(DRILL_LIMIT_S),
-    ):
-        while True:
-            for address in (own, config.cluster.peer_api):
-                served = await _epoch_served(client, address)
-                if served is None:
-                    continue
-                now = time.monotonic()
-                gap, seen = max(gap, now - seen), now
-                if served > epoch:
-                    return gap
-            await asyncio.sleep(_POLL_S)
-
-
-async def _epoch_served(client: httpx.AsyncClient, address: str) -> int | None:
-    try:
-        answer = await client.get(f"https://{address}/health/primary")
-    except httpx.HTTPError:
-        return None
-    return int(answer.headers.get("prontuario-epoch", "0")) if answer.status_code == httpx.codes.OK else None
+    known = {event.at for event in before.events}
+    await verb(home, "cluster.act", action="drill", typed="")
+    while True:
+        await asyncio.sleep(_POLL_S)
+        now = await status(home)
+        for event in now.events:
+            if event.at not in known and event.kind in {"drill_postponed", "drill_given_up"}:
+                known.add(event.at)
+                say(event.sentence_pt)
+                say(event.sentence_en)
+                if event.kind == "drill_given_up":
+                    raise CommandFailedError("There was no drill.")
+        if now.drill is not None and now.drill != before.drill:
+            break
+    if not now.drill.ok:
+        raise CommandFailedError("Nobody took over; see prontuario cluster status.")
+    say(f"{now.drill.before} handed over; nobody served for {now.drill.outage_s:.2f} s.")
+    return now.drill.outage_s
 
 
 def _known(figure: float | None) -> str:
     return "?" if figure is None else f"{figure:g}"
+
+
+def _drill(drill: Drill | None) -> str:
+    if drill is None:
+        return "never"
+    how = f"{drill.before} to {drill.after}, nobody served for {drill.outage_s:.2f} s" if drill.ok else "FAILED"
+    return f"{drill.at}, {how}{f', asked for by {drill.by}' if drill.by else ''}"
 
 
 def _address(vip: bool | None) -> str:

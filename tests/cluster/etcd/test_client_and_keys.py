@@ -12,11 +12,11 @@ import pytest
 
 from appliance.cluster.errors import NO_QUORUM, READ_ONLY
 from appliance.cluster.etcd_client import EtcdClient, delete, equals, put
-from appliance.cluster.etcd_keys import Drill, EtcdKeys, Request, Sync
+from appliance.cluster.etcd_keys import EtcdKeys, Request, Sync
 from appliance.cluster.http_wire import HttpWire
 from appliance.cluster.lease import LeaseKeeper
 from appliance.cluster.lease_clock import LeaseClock
-from appliance.cluster.model import Position
+from appliance.cluster.model import Drill, Position
 from appliance.cluster.sync_key import EtcdSync
 from appliance.cluster.voters import Voters
 from appliance.plugin_api.errors import ProntuarioError

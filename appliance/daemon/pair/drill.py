@@ -1,0 +1,264 @@
+"""The drill: a planned handover with a stop-watch, ordered by a person, put off while somebody is dictating.
+
+The node that leads carries it out; its process goes on as the standby afterwards and so can measure to the end. The result
+lies in etcd; each node puts it into its own timeline, and the one whose record is open into the audit log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+import httpx
+
+from appliance.care.under_way import consults_under_way
+from appliance.cluster import operator
+from appliance.cluster.model import ClusterStatus, Drill, Event
+from appliance.cluster.roles import RoleLoop
+from appliance.config import Config, Paths
+from appliance.plugin_api.errors import ProntuarioError, define
+from appliance.plugin_api.storage import Store
+from appliance.security import audit
+from appliance.security.audit import AuditEvent
+from appliance.telemetry.clock import Clock, instant
+from appliance.telemetry.logs import get_logger
+
+log = get_logger("cluster")
+LIMIT_S: Final = 60.0
+"""A handover that nobody ended by then has failed."""
+PATIENCE_S: Final = 3600.0
+"""How long a drill waits for consults to end before it is given up."""
+LOOK_S: Final = 5.0
+NEWS_S: Final = 1.0
+_POLL_S: Final = 0.02
+_ASK_LIMIT_S: Final = 1.0
+KINDS: Final = frozenset({"drill", "drill_failed"})
+
+NO_DRILL = define(
+    "cluster.no_drill",
+    409,
+    pt=("O simulado não é possível agora: {reason_pt}.", "Veja a página do par e tente depois."),
+    en=("The drill is not possible now: {reason}.", "See the page of the pair and try later."),
+)
+
+
+class Gap:
+    """The longest time during which neither node's door said that it is the primary."""
+
+    def __init__(self, addresses: tuple[str, ...], trusted: ssl.SSLContext) -> None:
+        """``addresses``: ``host:port`` of both nodes' own API."""
+        self._addresses = addresses
+        self._trusted = trusted
+        self.longest_s = 0.0
+
+    async def until_after(self, epoch: int) -> None:
+        """Return once a primary of a later epoch answers."""
+        seen = time.monotonic()
+        async with httpx.AsyncClient(verify=self._trusted, timeout=_ASK_LIMIT_S) as client:
+            while True:
+                for address in self._addresses:
+                    served = await _epoch_served(client, address)
+                    if served is None:
+                        continue
+                    now = time.monotonic()
+                    self.longest_s, seen = max(self.longest_s, now - seen), now
+                    if served > epoch:
+                        return
+                self.longest_s = max(self.longest_s, time.monotonic() - seen)
+                await asyncio.sleep(_POLL_S)
+
+
+class Drills:
+    """One per node. ``start`` it; ``begin`` is for the node that leads."""
+
+    def __init__(self, roles: RoleLoop, store: Store, clock: Clock, gap: Callable[[], Gap]) -> None:
+        """``gap`` makes the stop-watch."""
+        self._roles = roles
+        self._store = store
+        self._clock = clock
+        self._gap = gap
+        self._news: asyncio.Task[None] | None = None
+        self._drill: asyncio.Task[None] | None = None
+        self._waits = False
+
+    async def start(self) -> None:
+        """Begin to listen for drills that were carried out, here or on the other node."""
+        self._news = asyncio.create_task(self._listen(), name="drill news")
+
+    async def close(self) -> None:
+        """A drill that waits is forgotten; one under way is measured no further."""
+        tasks = {task for task in (self._news, self._drill) if task is not None}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def refusal(self, status: ClusterStatus) -> tuple[str, str]:
+        """Why there can be no drill now (pt, en); empty if there can."""
+        if self._drill is not None and not self._drill.done():
+            if self._waits:
+                return "um simulado já espera o fim de uma consulta", "a drill waits for a consult to end"
+            return "um simulado está em andamento", "a drill is under way"
+        if status.leader is None:
+            return "ninguém atende", "nobody leads"
+        if status.leader != status.node:
+            return f"quem atende é {status.leader}; peça a ele", f"{status.leader} leads; ask it"
+        if status.mode != "paired" or status.in_sync is None:
+            return f"{status.peer} não está em dia", f"{status.peer} is not up to date"
+        return "", ""
+
+    def check(self, status: ClusterStatus) -> None:
+        """Raise ``cluster.no_drill`` 409 when ``refusal`` says so."""
+        pt, en = self.refusal(status)
+        if en:
+            raise NO_DRILL(reason=en, reason_pt=pt)
+
+    def begin(self, by: str) -> None:
+        """Carry it out as soon as nobody dictates; ``check`` first."""
+        self._drill = asyncio.create_task(self._run(by), name="drill")
+
+    # -- carrying it out ------------------------------------------------------------------------------------------------
+    async def _run(self, by: str) -> None:
+        try:
+            if not await self._nobody_dictates(by):
+                return
+            before = operator.status(self._roles)
+            pt, en = self._blocked_by(before)
+            if en:
+                self._tell("drill_given_up", f"O simulado não foi feito: {pt}.", f"The drill was not made: {en}.")
+                return
+            await self._measure(by, before)
+        except ProntuarioError as error:
+            log.warning("a drill could not be carried out", code=error.kind.code)
+            self._tell(
+                "drill_given_up",
+                f"O simulado não foi feito: {error.sentence('pt')}",
+                f"The drill was not made: {error.sentence('en')}",
+            )
+
+    def _blocked_by(self, status: ClusterStatus) -> tuple[str, str]:
+        """As ``refusal``, but for the drill itself."""
+        drill, self._drill = self._drill, None
+        try:
+            return self.refusal(status)
+        finally:
+            self._drill = drill
+
+    async def _nobody_dictates(self, by: str) -> bool:
+        """Wait for it; False after ``PATIENCE_S``."""
+        ends = time.monotonic() + PATIENCE_S
+        while count := await self._store.read(lambda q: consults_under_way(q, self._clock.now())):
+            if not self._waits:
+                self._waits = True
+                self._tell(
+                    "drill_postponed",
+                    f"Simulado pedido por {by}: espera {_consults_pt(count)} terminar.",
+                    f"Drill asked for by {by}: it waits for {count} consult{'s' if count > 1 else ''} to end.",
+                )
+            if time.monotonic() >= ends:
+                self._waits = False
+                self._tell(
+                    "drill_given_up",
+                    "O simulado foi deixado para depois: há consultas há uma hora sem parar.",
+                    "The drill was left for later: there have been consults for an hour.",
+                )
+                return False
+            await asyncio.sleep(LOOK_S)
+        self._waits = False
+        return True
+
+    async def _measure(self, by: str, before: ClusterStatus) -> None:
+        gap = self._gap()
+        log.info("a drill begins", epoch=before.epoch, node=before.leader)
+        watch = asyncio.create_task(gap.until_after(before.epoch), name="stop-watch")
+        try:
+            await operator.handover(self._roles, by)
+            done, _ = await asyncio.wait({watch}, timeout=LIMIT_S)
+        finally:
+            watch.cancel()
+            await asyncio.wait({watch})
+        ok = bool(done)
+        drill = Drill(
+            instant(self._clock.now()), round(gap.longest_s, 3), ok, by, before.leader or "", before.peer if ok else ""
+        )
+        await self._roles.keys.record_drill(drill)
+        log.info("a drill ended", status="ok" if ok else "failed", duration_ms=int(drill.outage_s * 1000))
+
+    # -- telling of it --------------------------------------------------------------------------------------------------
+    async def _listen(self) -> None:
+        while True:
+            view = self._roles.view
+            if view is not None and view.drill is not None and self._is_news(view.drill):
+                self._roles.timeline.add(as_event(view.drill, view.epoch))
+                await self._record(view.drill)
+            await asyncio.sleep(NEWS_S)
+
+    def _is_news(self, drill: Drill) -> bool:
+        events = self._roles.timeline.latest(1 << 16)
+        told = any(event.kind in KINDS and event.at == drill.at for event in events)
+        return not told and (not events or drill.at > events[0].at)
+
+    async def _record(self, drill: Drill) -> None:
+        event = AuditEvent(
+            at=instant(self._clock.now()),
+            action="cluster drill ended",
+            user_id=drill.by,
+            resource="cluster",
+            status=200 if drill.ok else 500,
+            detail_code=f"{drill.before}-{drill.after or 'nobody'}-{round(drill.outage_s * 1000)}ms",
+        )
+        with suppress(ProntuarioError):  # no record is open here: the other node's business
+            await self._store.write(lambda tx: audit.append(tx, event))
+
+    def _tell(self, kind: str, pt: str, en: str) -> None:
+        node, epoch = self._roles.settings.node, self._roles.epoch
+        self._roles.timeline.add(Event(instant(self._clock.now()), node, kind, pt, en, epoch))
+
+
+def as_event(drill: Drill, epoch: int) -> Event:
+    """The result in plain words, for a timeline."""
+    by_pt, by_en = (f" (pedido por {drill.by})", f" (asked for by {drill.by})") if drill.by else ("", "")
+    if not drill.ok:
+        return Event(
+            drill.at,
+            drill.before,
+            "drill_failed",
+            f"O simulado{by_pt} falhou: ninguém assumiu no lugar de {drill.before}.",
+            f"The drill{by_en} failed: nobody took over from {drill.before}.",
+            epoch,
+        )
+    seconds_pt, seconds_en = f"{drill.outage_s:.2f}".replace(".", ","), f"{drill.outage_s:.2f}"
+    return Event(
+        drill.at,
+        drill.after,
+        "drill",
+        f"Simulado{by_pt}: {drill.after} assumiu no lugar de {drill.before}; ninguém atendeu por {seconds_pt} s.",
+        f"Drill{by_en}: {drill.after} took over from {drill.before}; nobody served for {seconds_en} s.",
+        epoch,
+    )
+
+
+def stop_watch(paths: Paths, config: Config) -> Gap:
+    """A stop-watch over both nodes' own doors."""
+    local = config.api.host in {"127.0.0.1", "0.0.0.0"}  # noqa: S104  compared, not bound
+    own = f"{'localhost' if local else config.api.host}:{config.api.port}"
+    return Gap((own, config.cluster.peer_api), ssl.create_default_context(cafile=str(paths.ca)))
+
+
+async def _epoch_served(client: httpx.AsyncClient, address: str) -> int | None:
+    try:
+        answer = await client.get(f"https://{address}/health/primary")
+    except httpx.HTTPError:
+        return None
+    return int(answer.headers.get("prontuario-epoch", "0")) if answer.status_code == httpx.codes.OK else None
+
+
+def _consults_pt(count: int) -> str:
+    return "uma consulta" if count == 1 else f"{count} consultas"
+
+
+__all__ = ["LIMIT_S", "NO_DRILL", "Drills", "Gap", "as_event", "stop_watch"]
