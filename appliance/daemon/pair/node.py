@@ -138,6 +138,7 @@ async def open_pair(stack: AsyncExitStack, paths: Paths, config: Config) -> Pair
     await fitness.start()
     stack.push_async_callback(fitness.close)
     await neighbour.start()
+    comparison.resume()
     stack.push_async_callback(neighbour.close)
     await core.recurring.start()
     return node
