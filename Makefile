@@ -5,24 +5,29 @@ BIN    := $(VENV)/bin
 SYSTEM := $(shell uname -s | sed 's/Darwin/macos/;s/Linux/linux/')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-train run test check bench bench-store bench-api bench-engine bench-demo-models bench-pair bench-promote bench-failover bench-vip chaos-pair chaos-pair-once chaos-consult-pair pair-trials sim-cluster eval-notes train-demo train-smoke samples chaos-consult chaos-engines mac-acceptance lock sample clean
+.PHONY: help setup setup-dev setup-pair setup-train run test check bench bench-store bench-api bench-engine bench-demo-models bench-pair bench-promote bench-failover bench-vip chaos-pair chaos-pair-once chaos-consult-pair pair-trials sim-cluster eval-notes train-demo train-smoke samples chaos-consult chaos-engines mac-acceptance lock sample clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.run-ready ## install what the appliance needs (system packages by apt when root)
+setup-pair: $(VENV)/.pair-ready ## the same, and what a pair on one machine needs (etcd)
 setup-dev: $(VENV)/.dev-ready ## the same, and what tests and checks need
 
 $(VENV)/.run-ready: requirements/packages-run.txt $(wildcard requirements/*.lock) pyproject.toml tools/setup.sh
 	@bash tools/setup.sh run $(PYTHON)
 	@touch $@
 
+$(VENV)/.pair-ready: requirements/packages-pair.txt $(VENV)/.run-ready
+	@bash tools/setup.sh pair $(PYTHON)
+	@touch $@
+
 $(VENV)/.dev-ready: requirements/packages-test.txt $(VENV)/.run-ready
 	@bash tools/setup.sh dev $(PYTHON)
 	@touch $@
 
-run: setup ## start a node and play both sample consults through it; stays up until Ctrl-C (PORT=, HOME_DIR=)
-	@$(BIN)/prontuario demo --home $(or $(HOME_DIR),.run/node) --port-base $(or $(PORT),8443)
+run: setup$(if $(PAIR),-pair) ## start a node and play both sample consults through it; stays up until Ctrl-C (PORT=, HOME_DIR=). PAIR=1: two nodes, one dies
+	@$(BIN)/prontuario demo --home $(or $(HOME_DIR),.run/$(if $(PAIR),pair,node)) --port-base $(or $(PORT),8443) $(if $(PAIR),--pair)
 
 test: setup-dev ## run every test
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)

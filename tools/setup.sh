@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# setup.sh run|dev PYTHON: makes .venv from the hashed lock file of this platform; system packages by apt when root on Debian.
+# setup.sh run|pair|dev PYTHON: makes .venv from the hashed lock file of this platform; system packages by apt when root on Debian.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 kind=$1 python=$2
 
-packages=(); list=requirements/packages-run.txt; [ "$kind" = dev ] && list=requirements/packages-test.txt
+packages=(); list=requirements/packages-run.txt; [ "$kind" = run ] || list=requirements/packages-${kind/dev/test}.txt
 while read -r name _; do case $name in ''|'#'*) ;; *) packages+=("$name");; esac; done <"$list"
 if command -v dpkg-query >/dev/null; then
   missing=()
@@ -21,6 +21,7 @@ if command -v dpkg-query >/dev/null; then
   fi
 fi
 
+[ "$kind" = pair ] && { command -v etcd >/dev/null || echo "== a pair needs etcd 3.4 or later on the PATH (Debian: etcd-server; Homebrew: etcd)" >&2; exit 0; }
 case $(uname -s) in Darwin) system=macos;; *) system=linux;; esac
 for candidate in "$python" python3.13 python3.12 python3.11; do
   command -v "$candidate" >/dev/null && "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && { found=$candidate; break; }

@@ -1,7 +1,7 @@
 """A clinician's phone, over the public HTTPS API only: what it does here, an iPhone does too.
 
 Every mutating call carries an ``Idempotency-Key`` and is repeated after a broken connection, a 429 or a 503; a repeat
-gets the first answer back.
+gets the first answer back. A phone that knows both nodes of a pair asks the other one then.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import socket
 import ssl
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 import httpx
@@ -24,6 +25,11 @@ RETRY_PAUSE_S: Final = 0.3
 TRY_FOR_S: Final = 60.0
 """How long a call is repeated while the node is away (a restart, a failover)."""
 TRY_AGAIN: Final = frozenset({429, 502, 503, 504})
+ANSWER_S: Final = 30.0
+CONNECT_S: Final = 1.0
+LONGEST_CONNECT_S: Final = 16.0
+"""A lost first packet is sent again only after a second, and then after two: a new attempt is quicker. A node that is merely
+slow gets twice the time at each attempt."""
 
 
 class RefusedError(Exception):
@@ -38,15 +44,21 @@ class RefusedError(Exception):
 class Phone:
     """One enrolled device of one person. ``client`` is what ``prontuario client enrol`` writes."""
 
-    def __init__(self, client: Mapping[str, str]) -> None:
+    def __init__(self, client: Mapping[str, str], addresses: Sequence[str] = ()) -> None:
+        """``addresses``: base URLs, tried in turn; none: the one in ``client``."""
         context = ssl.create_default_context(cafile=client["ca"])
         context.load_cert_chain(client["cert"], client["key"])
+        self._addresses = [address.rstrip("/") for address in addresses] or [client["api"]]
         self._http = httpx.AsyncClient(
-            base_url=client["api"],
-            verify=context,
-            timeout=30.0,
+            transport=httpx.AsyncHTTPTransport(verify=context, socket_options=_probing()),
+            timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
             headers={"Authorization": f"Bearer {client['token']}", "Accept-Language": "pt-BR"},
         )
+
+    @property
+    def address(self) -> str:
+        """The base URL that is asked next."""
+        return self._addresses[0]
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -77,8 +89,8 @@ class Phone:
         await self._call("PUT", f"/api/dictations/{dictation}/chunks/{sequence}", content=chunk, headers=headers)
 
     async def events(self, dictation: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-        """(event, data) of a dictation's progress, until the node closes the stream."""
-        async with self._http.stream("GET", f"/api/dictations/{dictation}/events", timeout=None) as answer:
+        """(event, data) of a dictation's progress, until the node closes the stream or falls silent."""
+        async with self._http.stream("GET", f"{self.address}/api/dictations/{dictation}/events") as answer:
             answer.raise_for_status()
             event = ""
             async for line in answer.aiter_lines():
@@ -89,19 +101,35 @@ class Phone:
 
     async def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
         headers = {"Idempotency-Key": str(uuid.uuid4()), **(request.pop("headers", None) or {})}
-        give_up = time.monotonic() + TRY_FOR_S
+        give_up, connect_s = time.monotonic() + TRY_FOR_S, CONNECT_S
         while True:
+            limit = httpx.Timeout(ANSWER_S, connect=connect_s)
             try:
-                answer = await self._http.request(method, path, headers=headers, **request)
-            except httpx.TransportError:
+                answer = await self._http.request(
+                    method, self.address + path, headers=headers, timeout=limit, **request
+                )
+            except httpx.TransportError as error:
                 if time.monotonic() > give_up:
                     raise
+                if isinstance(error, httpx.TimeoutException):
+                    connect_s = min(connect_s * 2, LONGEST_CONNECT_S)
             else:
                 if answer.status_code < 400:  # noqa: PLR2004  HTTP's own border
                     return answer
                 if answer.status_code not in TRY_AGAIN or time.monotonic() > give_up:
                     raise RefusedError(answer.status_code, _problem(answer))
+            self._addresses.append(self._addresses.pop(0))
             await asyncio.sleep(RETRY_PAUSE_S)
+
+
+def _probing() -> list[tuple[int, int, int]]:
+    """Ask a silent connection every second whether it stands: once the address has moved, the new holder says that it does not.
+
+    Without it a call whose answer was lost with the old holder would wait for all of ``ANSWER_S``.
+    """
+    idle: int = getattr(socket, "TCP_KEEPIDLE", None) or getattr(socket, "TCP_KEEPALIVE")  # noqa: B009  macOS's name for it
+    every = [(socket.IPPROTO_TCP, name, 1) for name in (idle, socket.TCP_KEEPINTVL)]
+    return [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), *every, (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 10)]
 
 
 def chunks(audio: bytes, size: int = CHUNK_BYTES) -> list[bytes]:

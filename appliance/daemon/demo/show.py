@@ -83,13 +83,13 @@ async def _demonstrate(node: Node, stage: Stages) -> None:
     phone = Phone(client)
     try:
         stage("enrolled", f"{PHYSICIAN}'s phone, as physician")
-        demonstration = await _label(phone, stage)
-        await _load_synthea(phone, stage)
+        demonstration = await label(phone, stage)
+        await load_synthea(phone, stage)
         for name in SAMPLES:
             audio, gold = read_sample(name)
             stage("consult", f"{name}: {gold.transcript[-1].end:.0f} s of speech, voice {gold.made.get('voice', '?')}")
             consult = await take_consult(phone, audio, stage)
-            _print(consult, gold, demonstration=demonstration)
+            print_consult(consult, gold, demonstration=demonstration)
     finally:
         await phone.close()
 
@@ -100,7 +100,7 @@ def read_sample(name: str) -> tuple[bytes, Gold]:
     return (folder / f"{name}.flac").read_bytes(), decode_gold((folder / f"{name}{SUFFIX}").read_bytes())
 
 
-async def _label(phone: Phone, stage: Callable[[str, str], None]) -> bool:
+async def label(phone: Phone, stage: Callable[[str, str], None]) -> bool:
     """Tell which models are demonstrations; whether any is."""
     models = (await phone.get("/v1/models"))["data"]
     shown = [model["id"] for model in models if model.get("demonstration_model")]
@@ -109,7 +109,8 @@ async def _label(phone: Phone, stage: Callable[[str, str], None]) -> bool:
     return bool(shown)
 
 
-async def _load_synthea(phone: Phone, stage: Callable[[str, str], None]) -> None:
+async def load_synthea(phone: Phone, stage: Callable[[str, str], None]) -> None:
+    """Load the synthetic patient, unless the record has him."""
     packed = files("appliance.daemon").joinpath("sample/synthea_blake.json.gz").read_bytes()
     bundle: dict[str, Any] = json.loads(gzip.decompress(packed))
     patient: dict[str, Any] = next(
@@ -124,7 +125,8 @@ async def _load_synthea(phone: Phone, stage: Callable[[str, str], None]) -> None
     stage("synthea", f"loaded the synthetic patient {family}: {len(answer['entry'])} resources")
 
 
-def _print(consult: Consult, gold: Gold, *, demonstration: bool) -> None:
+def print_consult(consult: Consult, gold: Gold, *, demonstration: bool) -> None:
+    """Transcript, note, how both compare with ``gold``, and the signature."""
     label = f"   {DEMONSTRATION}" if demonstration else ""
     click.echo(f"\nTranscript{label}")
     for segment in consult.transcript["segments"]:

@@ -10,10 +10,12 @@ import json
 import os
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
+import psutil
 
 from appliance.config import Paths
 from appliance.daemon.children import Child, ChildFailedError
@@ -123,6 +125,28 @@ class UpPair:
         if network is not None:
             await asyncio.to_thread(take_up, self.plan, network)
 
+    async def cut_power(self, name: str) -> None:
+        """What a dead machine looks like: every process of the node ends at the same moment, none of them tidies up.
+
+        Raises:
+            CommandFailedError: it does not run.
+        """
+        pid = self._nodes[name].pid
+        if pid is None:
+            raise CommandFailedError(f"Node {name} does not run.", Exit.NOT_RUNNING)
+        _kill_tree(pid)
+
+    async def start_again(self, name: str) -> None:
+        """Start a node that died and stays dead (``restart=False``); returns when it serves.
+
+        Raises:
+            CommandFailedError: it did not come up.
+        """
+        try:
+            await self._nodes[name].start(ready_limit_s=NODE_READY_LIMIT_S)
+        except ChildFailedError as error:
+            raise CommandFailedError(f"node {name} did not come up again: {error}") from error
+
     def _reached(self, name: str, facts: dict[str, Any]) -> dict[str, Any]:
         """What a node tells of itself, with the address by which this machine reaches it."""
         if not self.plan.namespaces:
@@ -134,6 +158,17 @@ class UpPair:
 def _outside(_machine: str) -> list[str]:
     """No namespace: the part runs as this process does."""
     return []
+
+
+def _kill_tree(pid: int) -> None:
+    root = psutil.Process(pid)
+    doomed = [root, *root.children(recursive=True)]
+    for one in doomed:  # first stop them all: whoever dies first must not be noticed by the others
+        with suppress(psutil.NoSuchProcess):
+            one.suspend()
+    for one in doomed:
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
 
 
 async def wait_for_primary(nodes: Mapping[str, Mapping[str, Any]]) -> str:
