@@ -184,7 +184,8 @@ def _write_sections(paths: Paths, plan: PairPlan, own: Place) -> None:
     host = plan.api_host_of(own.name)
     if config.api == Api() and (host, own.api_port) != (Api().host, Api().port):
         # Who listens everywhere would otherwise not carry its own address in its certificate.
-        sections["api"] = Api(host=host, port=own.api_port, names=(own.host,) if host in EVERYWHERE else ())
+        names = (*Api().names, own.host) if host in EVERYWHERE else Api().names
+        sections["api"] = Api(host=host, port=own.api_port, names=names)
     if config.admin == Admin() != Admin(host=own.admin_host, port=own.admin_port):
         sections["admin"] = Admin(host=own.admin_host, port=own.admin_port)
     append_sections(paths.config, **sections)
