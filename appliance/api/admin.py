@@ -6,7 +6,7 @@ from typing import get_args
 
 import msgspec
 
-from appliance.api.admin_audit import recent_accesses
+from appliance.api.admin_audit import accesses
 from appliance.api.admin_cluster import cluster_routes
 from appliance.api.admin_engines import engine_routes
 from appliance.api.admin_live import LivePicture, health_rows
@@ -22,7 +22,8 @@ from appliance.api.admin_shapes import (
     Snapshot,
 )
 from appliance.api.admin_sources import AdminSources
-from appliance.api.identity_query import MAX_INTEGER, whole_number
+from appliance.api.audit_export import filter_of, patient_asked_for
+from appliance.api.identity_query import whole_number
 from appliance.engines.fleet import EngineReport
 from appliance.plugin_api.errors import INVALID
 from appliance.plugin_api.http import AnyRoute, Handler, Reply, Request, Route
@@ -132,10 +133,12 @@ def _job_routes(sources: AdminSources) -> list[Route]:
 def _audit_route(sources: AdminSources) -> Route:
     async def audit(request: Request) -> Reply:
         limit = whole_number(request, "limit", DEFAULT_ROWS, MAX_ROWS)
-        before = whole_number(request, "before", MAX_INTEGER)
-        return Reply(body=await sources.store.read(lambda q: recent_accesses(q, before, limit)))
+        rows = await sources.store.read(lambda q: accesses(q, filter_of(request, q), limit))
+        request.about(patient=patient_asked_for(request))
+        return Reply(body=rows)
 
-    return _get("/audit", "audit.read", audit, "Recent accesses with people's and devices' names", list[AccessRow])
+    summary = "Accesses by patient, user, from and to, newest first, with people's and devices' names"
+    return _get("/audit", "audit.read", audit, summary, list[AccessRow])
 
 
 def job_state(text: str) -> State:

@@ -1,4 +1,4 @@
-"""The newest entries of the audit log, with the names of people and devices in place of their ids."""
+"""Entries of the audit log, newest first, with the names of people and devices in place of their ids."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import msgspec
 
 from appliance.api.admin_shapes import AccessRow
 from appliance.plugin_api.storage import Query
-from appliance.security.audit import AuditRow, read_events
+from appliance.security.audit import AuditRow, decode_body, size_of
+from appliance.security.audit_export import Filter, select
 
 _PEOPLE = "SELECT id, username, role FROM security_user WHERE id IN (SELECT value FROM json_each(?))"
 _DEVICES = "SELECT id, name FROM security_device WHERE id IN (SELECT value FROM json_each(?))"
 
 
-def recent_accesses(q: Query, before: int, limit: int) -> list[AccessRow]:
-    """Accesses below sequence number ``before``, newest first. An id that no longer has a name stays an id."""
-    rows = read_events(q, before=before, limit=limit)
+def accesses(q: Query, wanted: Filter, limit: int) -> list[AccessRow]:
+    """What ``wanted`` lets pass, newest first. An id that no longer has a name stays an id."""
+    rows = [AuditRow(seq, decode_body(body)) for seq, body in select(q, wanted, size_of(q), limit)]
     people = {str(row[0]): (str(row[1]), str(row[2])) for row in q.all(_PEOPLE, (_ids(r.event.user_id for r in rows),))}
     devices = {str(row[0]): str(row[1]) for row in q.all(_DEVICES, (_ids(r.event.device_id for r in rows),))}
     return [_named(row, people, devices) for row in rows]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from appliance.api.audit_export import AuditExporter
 from appliance.api.identity_query import parse_number, whole_number
 from appliance.api.identity_shapes import AuditPage, ConsistencyProof, InclusionProof
 from appliance.plugin_api.errors import BUSY, NOT_FOUND
@@ -100,6 +101,7 @@ def audit_routes(store: Store, signer: HeadSigner, clock: Clock) -> list[Route]:
             "GET", "/api/audit/{seq}/fhir", _READ, api.fhir, "An event as a FHIR R4 AuditEvent",
             None, dict[str, Any], TAG,
         ),
+        *AuditExporter(store, signer, clock).routes(),
     ]  # fmt: skip
 
 

@@ -60,9 +60,16 @@ def main() -> None:
 
 
 def _register() -> None:
-    from appliance.daemon import commands_backup, commands_care, commands_cluster, commands_node, commands_operator
+    from appliance.daemon import (
+        commands_audit,
+        commands_backup,
+        commands_care,
+        commands_cluster,
+        commands_node,
+        commands_operator,
+    )
 
-    for module in (commands_node, commands_operator, commands_backup, commands_care, commands_cluster):
+    for module in (commands_node, commands_operator, commands_backup, commands_audit, commands_care, commands_cluster):
         for command in module.COMMANDS:
             main.add_command(command)
 
