@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar, runtime_checkable
 
 from appliance.api.commit import once
 from appliance.api.context import ApiRequest, Visit, header
@@ -30,6 +30,16 @@ _BEARER: Final = b"bearer "
 _NOT_REVOKED: Final = frozenset({"auth.expired", "cluster.standby"})
 """Reasons for which a model's answer under way may still be read to its end."""
 _log = get_logger("api")
+T = TypeVar("T")
+
+
+@runtime_checkable
+class NotingStore(Protocol):
+    """A record that can be read, and can keep on this node who read it, while nothing may be acknowledged (ADR 14)."""
+
+    async def note(self, change: Callable[[Transaction], T]) -> T:
+        """Durable on the pair if it may acknowledge now, otherwise on this node."""
+        ...
 
 
 class Authenticator(Protocol):
@@ -129,13 +139,14 @@ class Door:
         return reply
 
     async def record(self, visit: Visit, status: int, method: str, code: str = "") -> None:
-        """Make the audit event of ``visit`` durable.
+        """Make the audit event of ``visit`` durable; it changes nothing else, so a record that may only be read takes it.
 
         Raises:
             ProntuarioError: ``audit.unavailable`` 503.
         """
+        keep = self._store.note if isinstance(self._store, NotingStore) else self._store.write
         try:
-            await self._store.write(partial(self._append, visit=visit, status=status, method=method, code=code))
+            await keep(partial(self._append, visit=visit, status=status, method=method, code=code))
         except ProntuarioError as error:
             raise AUDIT_UNAVAILABLE(retry_after=error.retry_after) from error
 

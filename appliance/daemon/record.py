@@ -101,6 +101,17 @@ class RecordSlot:
             if not self._writing:
                 self._still.set()
 
+    async def note(self, change: Callable[[Transaction], T]) -> T:
+        """Durable on the pair while this node leads; on this node alone once it may only be read from.
+
+        Raises:
+            ProntuarioError: as ``write``; ``cluster.read_only`` only during a handover, after which nothing may be added.
+        """
+        database = self._current()
+        if database.mode == READ_ONLY and not self._quiet:
+            return await database.write_here(change)
+        return await self.write(change)
+
     async def read(self, query: Callable[[Query], T]) -> T:
         """See ``plugin_api.storage.Store.read``. Raises ``cluster.standby`` (503) besides."""
         return await self._current().read(query)

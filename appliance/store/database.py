@@ -94,6 +94,17 @@ class Database:
         """
         return await self._writer.write(change)
 
+    async def write_here(self, change: Callable[[Transaction], T]) -> T:
+        """Like ``write``, but answered when the change is fsynced on this node, whether or not it may acknowledge.
+
+        Only for what describes this node's own doings and gives nobody a promise: who read what while it could only be
+        read from. Whoever leads next has it with this record, or finds it in the review queue.
+
+        Raises:
+            ProntuarioError: as ``write``.
+        """
+        return await self._writer.write(change, here=True)
+
     async def read(self, query: Callable[[Query], T]) -> T:
         """Run ``query`` over one snapshot, on the reader with the shortest queue, in one hop to its thread.
 

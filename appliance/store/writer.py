@@ -38,6 +38,8 @@ _PASSES: Final = 64
 class _Waiting:
     change: Callable[[Transaction], Any]
     answer: asyncio.Future[Any]
+    here: bool = False
+    """Answered after COMMIT, which fsyncs: durable on this node, whatever the barrier says."""
     value: Any = None
     error: BaseException | None = None
     callbacks: list[Callable[[], None]] = field(default_factory=list)
@@ -77,12 +79,15 @@ class Writer:
             asyncio.create_task(self._confirm_groups(), name="store confirms"),
         ]
 
-    async def write(self, change: Callable[[Transaction], T]) -> T:
-        """See ``plugin_api.storage.Store.write``. A cancelled caller's change is dropped only if nobody took it yet."""
+    async def write(self, change: Callable[[Transaction], T], *, here: bool = False) -> T:
+        """See ``plugin_api.storage.Store.write``. A cancelled caller's change is dropped only if nobody took it yet.
+
+        ``here``: the answer means durable on this node only (see ``Database.write_here``).
+        """
         if self._closing:
             raise errors.CLOSED(retry_after=RETRY_AFTER_S)
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(change, answer))
+        self._waiting.append(_Waiting(change, answer, here))
         self._something_waits.set()
         return await answer
 
@@ -126,7 +131,8 @@ class Writer:
         self._meters.committed(len(group), time.perf_counter() - started)
         if failure is None:
             self.changes_committed += len(group)
-            self._committed.extend(group)
+            _conclude([one for one in group if one.here])
+            self._committed.extend(one for one in group if not one.here)
             self._something_committed.set()
 
     async def _confirm_groups(self) -> None:
@@ -158,12 +164,17 @@ class Writer:
             _fail(group, errors.UNCONFIRMED(retry_after=RETRY_AFTER_S))
             return
         self._meters.confirmed(time.perf_counter() - started)
-        loop = asyncio.get_running_loop()
-        for one in group:
-            if one.error is None:
-                for callback in one.callbacks:
-                    loop.call_soon(callback)
-        _answer(group)
+        _conclude(group)
+
+
+def _conclude(group: list[_Waiting]) -> None:
+    """What they asked for is durable: whoever wanted to know afterwards is told, and they are answered."""
+    loop = asyncio.get_running_loop()
+    for one in group:
+        if one.error is None:
+            for callback in one.callbacks:
+                loop.call_soon(callback)
+    _answer(group)
 
 
 def _answer(group: list[_Waiting]) -> None:

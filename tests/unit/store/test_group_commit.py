@@ -267,3 +267,34 @@ async def test_unconfirmed_writes_are_counted(open_database: Opener) -> None:
     with pytest.raises(ProntuarioError):
         await database.write(lambda tx: tx.one("SELECT 1"))
     assert metrics.registry.get_sample_value("prontuario_store_unconfirmed_total") == 1
+
+
+async def test_what_is_kept_here_is_answered_without_the_barrier_and_the_rest_waits(open_database: Opener) -> None:
+    barrier = HeldBarrier()
+    database = await open_database(barrier=barrier)
+    told: list[str] = []
+
+    def noted(tx: Transaction) -> str:
+        tx.after_commit(lambda: told.append("noted"))
+        return add("noted")(tx)
+
+    waiting = asyncio.create_task(database.write(add("waits")))
+    assert await database.write_here(noted) == "noted"
+    assert await database.read(things) == ["noted", "waits"]
+    await until(lambda: told == ["noted"])
+    await until(lambda: barrier.asked > 0)
+    assert not waiting.done()
+    with pytest.raises(IntegrityError):
+        await database.write_here(lambda tx: tx.execute("INSERT INTO thing (id, body) SELECT id, body FROM thing"))
+    barrier.let_pass()
+    assert await waiting == "waits"
+
+
+async def test_what_can_not_even_be_kept_here_fails(open_database: Opener) -> None:
+    database = await open_database(barrier=BrokenBarrier(errors.FAILED(retry_after=1.0), failures=99))
+    with pytest.raises(ProntuarioError, match=r"store\.unconfirmed"):
+        await database.write(add("a"))
+    assert await database.write_here(add("b")) == "b"
+    await database.close()
+    with pytest.raises(ProntuarioError, match=r"store\.closed"):
+        await database.write_here(add("c"))
