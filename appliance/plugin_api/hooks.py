@@ -136,7 +136,12 @@ class PluginSpec:
 
     @hookspec
     def startup(self, context: PluginContext) -> Awaitable[None] | None:
-        """Called once the node serves; may return an awaitable."""
+        """Called once the node serves; may return an awaitable.
+
+        A node of a pair serves as standby too, with no record open: there the store refuses with ``cluster.standby``.
+        A hook that lets this error out is no fault: it is called again, from its beginning, when this node leads, and
+        hears of no role before it has ended well. Do first what needs no record, and do it so that twice is harmless.
+        """
 
     @hookspec
     def shutdown(self, context: PluginContext) -> Awaitable[None] | None:
@@ -144,4 +149,7 @@ class PluginSpec:
 
     @hookspec
     def role_changed(self, role: str) -> None:
-        """The node's role in the pair is now ``primary``, ``standby`` or ``fenced``."""
+        """The node's role in the pair is now ``primary`` (its record is open), ``standby`` or ``fenced``.
+
+        Only told on nodes of a pair, and only after ``startup`` has ended well.
+        """

@@ -26,6 +26,10 @@ from appliance.telemetry.logs import get_logger
 
 HOOK_LIMIT_S: Final = 15.0
 _log = get_logger("plugins")
+_PRIMARY: Final = "primary"
+_NEEDS_RECORD: Final = frozenset({"cluster.standby", "cluster.read_only"})
+"""What the store answers where no record may be written: a matter of this node's role, not a fault of the plugin."""
+_WAITS: Final = "its startup needs the record and waits until this node leads"
 
 
 class PluginReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +64,7 @@ class PluginHost:
         self._work = Workplace(config, paths, store, fleet, import_limit_s)
         self._given = candidates
         self._hook_limit_s = hook_limit_s
+        self._waiting: set[str] = set()
         self._loaded: dict[str, LoadedPlugin] = {}
         self._reports: list[PluginReport] = []
         self._abilities = PluginAbilities([], {})
@@ -114,13 +119,21 @@ class PluginHost:
             _log.error("plugin quarantined", plugin=candidate.name, version=candidate.version)
 
     async def start(self) -> None:
-        """Start the engines and call every ``startup`` hook; one that raises or hangs is quarantined."""
+        """Start the engines and call every ``startup`` hook; one that raises or hangs is quarantined.
+
+        One that needs the record on a node that has none open (a standby) is called again when this node leads.
+        """
         await self._work.fleet.start()
         await asyncio.gather(*(self._start_one(name) for name in list(self._loaded)))
 
     async def _start_one(self, name: str) -> None:
         plugin = self._loaded[name]
+        self._waiting.discard(name)
         reason = await self._call_timed("startup", plugin)
+        if reason in _NEEDS_RECORD:
+            self._waiting.add(name)
+            _log.info("plugin waits for the record", plugin=name, code=reason)
+            return
         if reason:
             await self._quarantine_running(name, f"startup: {reason}")
             return
@@ -138,8 +151,14 @@ class PluginHost:
         await self._work.fleet.stop(drain_s)
 
     async def role_changed(self, role: str) -> None:
-        """Tell every plugin that the node is ``primary``, ``standby`` or ``fenced`` now."""
-        await asyncio.gather(*(self._call_timed("role_changed", plugin, role=role) for plugin in self._loaded.values()))
+        """Tell every plugin that the node is ``primary``, ``standby`` or ``fenced`` now.
+
+        A primary's record is open: first come the ``startup`` hooks that had to wait for it.
+        """
+        if role == _PRIMARY:
+            await asyncio.gather(*(self._start_one(name) for name in sorted(self._waiting)))
+        started = [plugin for name, plugin in self._loaded.items() if name not in self._waiting]
+        await asyncio.gather(*(self._call_timed("role_changed", plugin, role=role) for plugin in started))
 
     async def _call_timed(self, hook: str, plugin: LoadedPlugin, **arguments: object) -> str:
         """Why the hook failed; empty if it did not."""
@@ -191,6 +210,7 @@ class PluginHost:
             _report(
                 plugin.candidate,
                 "active",
+                _WAITS if name in self._waiting else "",
                 capabilities=self._abilities.offered(name),
                 pages=tuple(plugin.registered.pages),
             )

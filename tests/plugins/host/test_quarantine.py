@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from appliance.config import ConfigError
+from appliance.daemon.record import STANDBY
 from appliance.plugin_api.engine import EngineSpec
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.hooks import AdminPage, HealthCheck, Job, Permission, Provider, hookimpl
@@ -204,6 +205,55 @@ async def test_startup_shutdown_and_role_are_told_in_order(make_host: MakeHost) 
     await host.role_changed("standby")
     await host.stop(0.0)
     assert told == ["startup listener", "standby", "shutdown listener"]
+
+
+async def test_a_startup_that_needs_the_record_waits_until_the_node_leads(make_host: MakeHost) -> None:
+    told: list[str] = []
+    here = False
+
+    class Writing(Healthy):
+        @hookimpl
+        async def startup(self) -> None:
+            told.append("startup")
+            if not here:
+                raise STANDBY(primary="10.0.0.2:8443", retry_after=1.0)
+
+        @hookimpl
+        def role_changed(self, role: str) -> None:
+            told.append(role)
+
+    host = make_host(plugins={"writing": Writing()})
+    host.load()
+    await host.start()
+    assert rows(host)["writing"].state == "active", "a standby is no place of quarantine"
+    assert "waits until this node leads" in rows(host)["writing"].reason
+    await host.role_changed("standby")
+    here = True
+    await host.role_changed("primary")
+    assert rows(host)["writing"].reason == ""
+    await host.role_changed("fenced")
+    await host.role_changed("primary")
+    assert told == ["startup", "startup", "primary", "fenced", "primary"], "once it ended well it is not called again"
+    await host.stop(0.0)
+
+
+async def test_a_startup_that_fails_once_the_record_is_here_is_quarantined_then(make_host: MakeHost) -> None:
+    failures = [STANDBY(primary="?", retry_after=1.0), RuntimeError("boom")]
+
+    class Writing(Healthy):
+        @hookimpl
+        def startup(self) -> None:
+            raise failures.pop(0)
+
+    host = make_host(plugins={"writing": Writing()})
+    host.load()
+    await host.start()
+    assert rows(host)["writing"].state == "active"
+    await host.role_changed("primary")
+    assert (rows(host)["writing"].state, rows(host)["writing"].reason) == (
+        "quarantined", "startup: RuntimeError: boom",
+    )  # fmt: skip
+    await host.stop(0.0)
 
 
 async def test_a_shutdown_that_hangs_does_not_keep_the_node_from_stopping(make_host: MakeHost) -> None:
