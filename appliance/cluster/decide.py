@@ -93,7 +93,8 @@ def _advance(state: State, done: Outcome) -> tuple[State, tuple[Tell, ...]]:
     if state.role is Role.DRAINING and job is Job.RESIGN:
         return replace(state, role=Role.STANDBY, following=0), (Tell("handed_over", epoch),)
     if state.role is Role.DRAINING:
-        return replace(state, step=Job.CLOSE if job is Job.QUIESCE else Job.RESIGN), ()
+        # After QUIESCE nothing is written any more and the peer has it all: it may begin while we still close.
+        return replace(state, step=Job.RESIGN), ()
     if state.role is Role.PRIMARY:
         return replace(state, step=Job.FORGET_HANDOVER if job is Job.RESUME else Job.OPEN), ()
     return state, ()

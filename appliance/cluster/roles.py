@@ -30,6 +30,8 @@ log = get_logger("roles")
 _LEADING: Final = frozenset({Role.CANDIDATE, Role.PRIMARY, Role.DRAINING})
 _STALE_S: Final = 1.0
 _STOP_S: Final = 15.0
+_HURRY: Final = 5
+"""How many times faster a node looks while a handover is under way: nobody serves between two looks."""
 OnChange = Callable[[Role, int], None]
 
 
@@ -103,8 +105,9 @@ class RoleLoop:
             while not (self._stopping and self._idle()):
                 await self._tick()
                 self._wake.clear()
+                handover = self.view is not None and self.view.handover is not None
                 try:
-                    async with asyncio.timeout(self.settings.tick_s):
+                    async with asyncio.timeout(self.settings.tick_s / (_HURRY if handover else 1)):
                         await self._wake.wait()
                 except TimeoutError:
                     continue
@@ -186,6 +189,19 @@ class RoleLoop:
 
     # -- hands ---------------------------------------------------------------------------------------------------------
     async def _work(self, order: Order) -> Outcome:
+        began = self.clock.monotonic()
+        outcome = await self._try(order)
+        took_ms = round((self.clock.monotonic() - began) * 1000)
+        log.info(
+            "a step ended",
+            step=order.job,
+            epoch=order.epoch,
+            status="ok" if outcome.ok else "failed",
+            duration_ms=took_ms,
+        )
+        return outcome
+
+    async def _try(self, order: Order) -> Outcome:
         try:
             if order.job is Job.TAKE_LEAD:
                 return await self._take_lead(order)

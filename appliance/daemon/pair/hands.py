@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from typing import Final
 
@@ -48,6 +49,8 @@ class Hands:
         self._vip = vip
         self._primacy: Primacy | None = None
         self._own = following.own()
+        self._quiesced: Position | None = None
+        """Where our own record stood when it fell quiet, in case it was closed like that: nobody has anything else."""
         self._work: asyncio.Task[None] | None = None
 
     @property
@@ -119,7 +122,7 @@ class Hands:
         except BaseException:
             await primacy.close()
             raise
-        self._primacy = primacy
+        self._primacy, self._quiesced = primacy, None
         self._work = asyncio.create_task(self._take_up_work(), name="take up work")
 
     async def _take_up_work(self) -> None:
@@ -149,6 +152,8 @@ class Hands:
         await self._core.record.close()
         self._primacy = None
         self._own = await asyncio.to_thread(self._following.own)
+        if self._own != self._quiesced:
+            self._quiesced = None
 
     async def quiesce(self) -> Position:
         """See ``NodeHands.quiesce``."""
@@ -160,13 +165,15 @@ class Hands:
         try:
             await self._core.record.rest(for_good=False)
             await self._core.store.fall_quiet()
-            return await primacy.everything_held()
+            self._quiesced = await primacy.everything_held()
         except ProntuarioError:
             await self.resume()
             raise
+        return self._quiesced
 
     async def resume(self) -> None:
         """See ``NodeHands.resume``."""
+        self._quiesced = None
         if self._primacy is not None:
             self._primacy.barrier.stay()
             self._core.store.speak_again()
@@ -191,7 +198,12 @@ class Hands:
         epoch = self._reign.epoch
         old = await asyncio.to_thread(self._reign.set_aside)
         self._own = Position(0, 0)
-        if old is not None and epoch is not None:
+        if old is None or epoch is None:
+            return
+        if self._quiesced == base:
+            log.info("the old record is what the new one began with; it is not kept", epoch=epoch)
+            await asyncio.to_thread(shutil.rmtree, old.parent, ignore_errors=True)
+        else:
             self._comparison.begin(old, epoch, base)
 
     # -- the address ----------------------------------------------------------------------------------------------------

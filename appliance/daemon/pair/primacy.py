@@ -107,16 +107,21 @@ class Primacy:
         paths, config = self._ground.paths, self._ground.config
         try:
             await asyncio.to_thread(_prepare, paths, self.epoch)
+            self._stack.push_async_callback(self._litestream.stop)
+            if not paths.database.exists():  # the pair's very first record: Litestream wants to find one
+                await (await Database.open(paths.database, config.store)).close()
+            # Litestream takes as long to start as the database to open: side by side.
+            starting = asyncio.create_task(self._litestream.start(), name="litestream starts")
+            self._stack.push_async_callback(_end, starting)
             self._database = await Database.open(
                 paths.database, config.store, barrier=self.barrier, metrics=self._ground.metrics
             )
             self.barrier.count_with(lambda: self.database.changes_committed)
-            self._stack.push_async_callback(self._litestream.stop)
             self._stack.push_async_callback(self._mirror.close)
             self._stack.push_async_callback(self.shipper.close)
             self._stack.push_async_callback(self.barrier.close)
             self._stack.push_async_callback(self._database.close)
-            await self._litestream.start()
+            await starting
             self.shipper.start()
             self._mirror.start()
             self.barrier.start()
@@ -163,6 +168,12 @@ class Primacy:
                 code = error.kind.code if isinstance(error, ProntuarioError) else "os"
                 log.info("model packs wait for the peer", code=code)
             await asyncio.sleep(MODELS_EVERY_S)
+
+
+async def _end(starting: asyncio.Task[None]) -> None:
+    """Its failure was told where it was awaited, or something worse was."""
+    starting.cancel()
+    await asyncio.wait({starting})
 
 
 def _prepare(paths: Paths, epoch: int) -> None:

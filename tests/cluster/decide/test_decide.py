@@ -209,6 +209,29 @@ def test_whoever_stops_waits_for_every_peer_that_answers(holders: tuple[str, ...
     assert (decision.state.role, decision.state.step) == (Role.DRAINING, step)
 
 
+def test_a_quiesced_primary_gives_the_lease_back_before_it_closes() -> None:
+    asked = replace(LED, handover=Request("b", "ana", "", 1))
+    own = NodeReport(held=Position(1, 4), record_epoch=1, peer_reachable=True, fence=1)
+    decision, jobs = decide(primary(), seen("a", view=asked, lease=VALID, report=own)), []
+    lease: LeaseView | None = VALID
+    for _ in range(4):
+        if decision.order is None:
+            decision = decide(decision.state, seen("a", view=asked, lease=lease, report=own))
+        assert decision.order is not None
+        jobs.append(decision.order.job)
+        assert decision.vip == (decision.order.job is Job.QUIESCE)
+        if decision.order.job is Job.RESIGN:
+            lease, asked = (
+                None,
+                replace(asked, epoch=2, leader=Leader("b", 2, ""), sync=Sync(2, ("b",), Position(1, 4))),
+            )
+        done = Outcome(decision.order, ok=True, position=Position(1, 4))
+        decision = decide(decision.state, seen("a", view=asked, lease=lease, report=own, outcome=done))
+        if len(jobs) == 2:
+            own = replace(own, fence=2)
+    assert jobs == [Job.QUIESCE, Job.RESIGN, Job.FENCE, Job.CLOSE]
+
+
 def test_a_node_that_can_not_drain_asks_and_an_order_to_accept_loss_reaches_the_drain() -> None:
     view = replace(FREE, epoch=2, leader=Leader("b", 2, "", 8))
     state = State(role=Role.CANDIDATE, epoch=2, step=Job.DRAIN, tries=2)
