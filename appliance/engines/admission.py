@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, Generic, Protocol, TypeVar
 
 from appliance.plugin_api.engine import Lane
@@ -42,8 +42,12 @@ class _LaneQueue(Generic[R]):
         else:
             queue.append(request)
 
-    def pop(self) -> R:
-        user, queue = next(iter(self._users.items()))
+    def pop(self, may_run: Callable[[R], bool]) -> R | None:
+        """The next of the first user whose next one may run; the users that are passed over keep their turn."""
+        user = next((user for user, queue in self._users.items() if may_run(queue[0])), None)
+        if user is None:
+            return None
+        queue = self._users[user]
         request = queue.popleft()
         if queue:
             self._users.move_to_end(user)
@@ -63,6 +67,21 @@ class _LaneQueue(Generic[R]):
     def __iter__(self) -> Iterator[R]:
         for queue in self._users.values():
             yield from queue
+
+    def last_of_the_greediest(self) -> R:
+        """The newest request of the user who has most of them."""
+        return max(self._users.values(), key=len)[-1]
+
+    def ahead_of(self, request: R) -> int:
+        """How many of this lane go before ``request``, as users take turns."""
+        mine = self._users[request.user].index(request)
+        ahead, turn_passed = mine, False
+        for user, queue in self._users.items():
+            if user == request.user:
+                turn_passed = True
+            else:
+                ahead += min(len(queue), mine if turn_passed else mine + 1)
+        return ahead
 
 
 class AdmissionQueue(Generic[R]):
@@ -87,15 +106,33 @@ class AdmissionQueue(Generic[R]):
         self._lanes[request.lane].push(request, first=first)
         self._count += 1
 
-    def pop(self) -> R | None:
-        """The next one, or None when nobody waits."""
+    def pop(self, may_run: Callable[[R], bool] = lambda _: True) -> R | None:
+        """The next one that may run, or None."""
         waiting = [lane for lane in _ORDER if self._lanes[lane]]
-        if not waiting:
-            return None
-        self._turn += 1
-        last = self._turn % TURNS_UNTIL_THE_LAST_LANE == 0
-        self._count -= 1
-        return self._lanes[waiting[-1 if last else 0]].pop()
+        if (self._turn + 1) % TURNS_UNTIL_THE_LAST_LANE == 0:
+            waiting.reverse()
+        for lane in waiting:
+            if (request := self._lanes[lane].pop(may_run)) is not None:
+                self._turn += 1
+                self._count -= 1
+                return request
+        return None
+
+    def gives_way_to(self, lane: Lane) -> R | None:
+        """Who should leave a full queue for a newcomer of ``lane``: of the last lane below it, the newest of the greediest user."""
+        for lower in reversed(_ORDER[_ORDER.index(lane) + 1 :]):
+            if self._lanes[lower]:
+                return self._lanes[lower].last_of_the_greediest()
+        return None
+
+    def place(self, request: R) -> int:
+        """The place of a waiting request, 1 for the next one; an estimate, for newcomers of a higher lane go before it."""
+        before = sum(sum(1 for _ in self._lanes[lane]) for lane in _ORDER[: _ORDER.index(request.lane)])
+        return before + self._lanes[request.lane].ahead_of(request) + 1
+
+    def __iter__(self) -> Iterator[R]:
+        for lane in _ORDER:
+            yield from self._lanes[lane]
 
     def remove(self, request: R) -> bool:
         """Take it out again (cancelled or too late); False if it does not wait."""

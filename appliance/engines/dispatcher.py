@@ -14,7 +14,8 @@ from appliance.engines.errors import BUSY, DEADLINE, DIED, FAILED, INTERNAL_CODE
 from appliance.engines.frames import FrameTooLargeError
 from appliance.engines.poison import PoisonRegister
 from appliance.engines.requests import PendingRequest
-from appliance.plugin_api.engine import CallOptions, EngineSpec
+from appliance.engines.slots import Slots
+from appliance.plugin_api.engine import CallOptions, EngineSpec, Lane
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.messages import Cancel, Failed, Output, Submit, ToEngine
 
@@ -22,6 +23,7 @@ _ATTEMPTS: Final = 2
 _RETRY_AFTER_DEATH_S: Final = 2.0
 _TRIAL_S: Final = 3.0
 """A suspect that has run this long without an output lets the next one in; a slow one must not hold up all others."""
+_PLACES_EVERY_S: Final = 0.5
 _SHORTEST_RETRY_S: Final = 1.0
 _LONGEST_RETRY_S: Final = 60.0
 
@@ -47,7 +49,8 @@ class Dispatcher:
         self._queue: AdmissionQueue[PendingRequest] = AdmissionQueue(spec.queue_limit)
         self._suspects: deque[PendingRequest] = deque()
         self._trial: PendingRequest | None = None
-        self._running: dict[int, PendingRequest] = {}
+        self._slots = Slots(spec.max_running)
+        self._teller: asyncio.TimerHandle | None = None
         self._ids = itertools.count(1)
         self._line: Line | None = None
         self._service_s = 1.0
@@ -65,7 +68,7 @@ class Dispatcher:
     @property
     def running(self) -> int:
         """Requests in the child."""
-        return len(self._running)
+        return len(self._slots)
 
     # -- the caller's side ------------------------------------------------------------------------------------------------
     async def submit(self, kind: str, payload: bytes, options: CallOptions) -> AsyncGenerator[bytes, None]:
@@ -89,8 +92,7 @@ class Dispatcher:
         if self.refusal is not None:
             raise self.refusal()
         if self._queue.full:
-            self._count("busy")
-            raise BUSY(engine=self._spec.name, waiting=self.waiting, retry_after=self._retry_after())
+            self._make_room(options.lane)
         loop = asyncio.get_running_loop()
         request = PendingRequest(kind, payload, options, loop.time() + options.deadline_s)
         if len(self.poison):
@@ -100,9 +102,38 @@ class Dispatcher:
                 raise POISON(engine=self._spec.name)
             request.suspect = self.poison.suspect(mark)
         request.timer = loop.call_later(max(0.0, options.deadline_s), self._late, request)
+        request.queued_at = loop.time()
         self._queue.push(request)
         self.pump()
+        self._tell_places_soon()
         return request
+
+    def _make_room(self, lane: Lane) -> None:
+        """In a full queue the least urgent gives way.
+
+        Raises:
+            ProntuarioError: ``engine.busy`` 429 when nobody waits that is less urgent than ``lane``.
+        """
+        leaving = self._queue.gives_way_to(lane)
+        if leaving is None:
+            self._count("busy")
+            raise self._busy()
+        self._queue.remove(leaving)
+        self._finish(leaving, self._busy(), "busy")
+
+    def _busy(self) -> ProntuarioError:
+        return BUSY(engine=self._spec.name, waiting=self.waiting, retry_after=self._retry_after())
+
+    def _tell_places_soon(self) -> None:
+        if self._teller is None and any(request.options.on_queue for request in self._queue):
+            self._teller = asyncio.get_running_loop().call_later(_PLACES_EVERY_S, self._tell_places)
+
+    def _tell_places(self) -> None:
+        self._teller = None
+        for request in self._queue:
+            if request.options.on_queue is not None:
+                request.options.on_queue(self._queue.place(request))
+        self._tell_places_soon()
 
     def _retry_after(self) -> float:
         rounds = self.waiting / max(1, self._spec.max_running)
@@ -115,7 +146,7 @@ class Dispatcher:
 
     def _abandon(self, request: PendingRequest) -> None:
         """Take it out of wherever it is; its slot is free at once."""
-        if self._running.pop(request.request_id, None) is not None:
+        if self._slots.free(request.request_id) is not None:
             if self._line is not None:
                 self._line.send(Cancel(request.request_id))
             self._settle_trial(request)
@@ -133,7 +164,7 @@ class Dispatcher:
 
     def pump(self) -> None:
         """Hand over as many requests as the child has slots for."""
-        while self._line is not None and self._line.writable and len(self._running) < self._spec.max_running:
+        while self._line is not None and self._line.writable and not self._slots.full:
             request = self._next()
             if request is None:
                 return
@@ -144,7 +175,7 @@ class Dispatcher:
             self._trial = self._suspects.popleft()
             asyncio.get_running_loop().call_later(_TRIAL_S, self._trial_survived, self._trial)
             return self._trial
-        while (request := self._queue.pop()) is not None:
+        while (request := self._queue.pop(self._slots.may_run)) is not None:
             if not request.suspect:
                 return request
             self._suspects.append(request)
@@ -159,19 +190,23 @@ class Dispatcher:
         request.started_at = now
         options = request.options
         left_s = max(0.0, request.deadline - now)
-        self._running[request.request_id] = request
+        self._slots.add(request)
+        if self._metrics is not None:
+            self._metrics.queued.labels(self._spec.name, options.lane.value).observe(now - request.queued_at)
+        if options.on_queue is not None:
+            options.on_queue(0)
         try:
             line.send(
                 Submit(request.request_id, request.kind, request.payload, left_s, options.lane.value, options.tenant)
             )
         except FrameTooLargeError as error:
-            del self._running[request.request_id]
+            self._slots.free(request.request_id)
             self._settle_trial(request)
             self._finish(request, TOO_LARGE(engine=self._spec.name, size=error.size), "too_large")
 
     def on_output(self, output: Output) -> None:
         """A piece of an answer; those of forgotten requests are dropped."""
-        request = self._running.get(output.request_id)
+        request = self._slots.get(output.request_id)
         if request is None:
             return
         now = asyncio.get_running_loop().time()
@@ -180,7 +215,7 @@ class Dispatcher:
             self._metrics.first_output.labels(self._spec.name).observe(now - request.started_at)
         kept_up = request.add(output.payload)
         if output.final:
-            del self._running[output.request_id]
+            self._slots.free(output.request_id)
             self._service_s += 0.1 * (now - request.started_at - self._service_s)
             self._finish(request, None, "ok")
             if request.suspect:
@@ -194,7 +229,7 @@ class Dispatcher:
 
     def on_failed(self, failed: Failed) -> None:
         """The engine gave a request up."""
-        request = self._running.pop(failed.request_id, None)
+        request = self._slots.free(failed.request_id)
         if request is None:
             return
         internal = failed.code in INTERNAL_CODES
@@ -217,7 +252,7 @@ class Dispatcher:
     def detach(self, *, blame: bool) -> None:
         """The child is gone. ``blame`` is False when we ended it for reasons of our own."""
         self._line = None
-        running, self._running = list(self._running.values()), {}
+        running = self._slots.empty()
         trial, self._trial = self._trial, None
         if blame and running:
             self.poison.blame(request.mark() for request in ([trial] if trial is not None else running))
@@ -245,7 +280,7 @@ class Dispatcher:
 
     def end_all(self, make_error: Callable[[], ProntuarioError]) -> None:
         """Give up on everything: the engine is stopped."""
-        running, self._running = list(self._running.values()), {}
+        running = self._slots.empty()
         self._line = self._trial = None
         for request in running:
             self._finish(request, make_error(), "unavailable")

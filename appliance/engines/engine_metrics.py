@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from appliance.plugin_api.engine import EngineSpec
@@ -30,9 +31,22 @@ class EngineMetrics:
         self.first_output = metrics.histogram(
             "engine_first_output_seconds", "From dispatch to the first piece of the answer", ("engine",)
         )
+        self.queued = metrics.histogram(
+            "engine_queue_seconds", "From the call to its dispatch, by lane", ("engine", "lane")
+        )
+        self.figures = metrics.gauge(
+            "engine_figure",
+            "What the child tells of itself: tokens, bytes of caches, seconds of prefill and decode, cache hits, cancels",
+            ("engine", "figure"),
+        )
         self.waiting = metrics.gauge("engine_waiting", "Requests in the queue", ("engine",))
         self.running = metrics.gauge("engine_running", "Requests in the child", ("engine",))
         self.resident = metrics.gauge("engine_resident_bytes", "Resident memory of the child", ("engine",))
+
+    def tell(self, engine: str, stats: Mapping[str, float]) -> None:
+        """The figures of a child, as it told them last; they begin anew with every child."""
+        for figure, value in stats.items():
+            self.figures.labels(engine, figure).set(value)
 
     def show(self, engine: Shown) -> None:
         """From now on the gauges tell ``engine``'s state at the moment when they are read."""

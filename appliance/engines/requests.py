@@ -28,6 +28,7 @@ class PendingRequest:
         "options",
         "outputs",
         "payload",
+        "queued_at",
         "request_id",
         "started_at",
         "suspect",
@@ -47,6 +48,7 @@ class PendingRequest:
         self.suspect = False
         self.attempts = 0
         self.request_id = 0
+        self.queued_at = 0.0
         self.started_at = 0.0
         self.error: ProntuarioError | None = None
         self.timer: asyncio.TimerHandle | None = None

@@ -268,6 +268,8 @@ class EngineSupervisor:
         elif isinstance(message, Pong):
             if self._watch is not None:
                 self._watch.on_pong(message, asyncio.get_running_loop().time())
+            if self._metrics is not None:
+                self._metrics.tell(self.spec.name, message.stats)
         elif isinstance(message, Failed):
             _log.warning("engine failed a request", engine=self.spec.name, code=message.code)
             self._dispatcher.on_failed(message)

@@ -7,7 +7,7 @@ Parent side: an ``EngineHandle`` is asynchronous; it survives the child's death.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -46,6 +46,8 @@ class CallOptions:
     patient: str = ""
     idempotent: bool = True
     """May be tried once more on a fresh child, if nothing was answered yet."""
+    on_queue: Callable[[int], None] | None = field(default=None, compare=False)
+    """Told the place in the queue (1: next) now and then while the request waits, and 0 once it runs. Must not raise."""
 
     @property
     def tenant(self) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from mlx_lm.generate import BatchGenerator
 
 from appliance.plugin_api.capabilities import TokenLogprob
+from appliance.plugin_api.engine import Lane
 from appliance.plugin_api.messages import Failed, Loaded, Output, Submit
 from appliance.plugin_api.model_folder import weight_sha256
 from plugins.medgemma_chat.budget import kv_budget_bytes
@@ -110,7 +111,11 @@ class ChatEngine:
             raise ValueError(f"top_logprobs is between 0 and {_MOST_TOP_LOGPROBS}")
         if not self._new:
             self._gathering_since = time.monotonic()
-        self._new.append(self._row(request, wanted))
+        row = self._row(request, wanted)
+        if request.lane == Lane.URGENT:
+            self._new.appendleft(row)
+        else:
+            self._new.append(row)
 
     def busy(self) -> bool:
         return bool(self._new or self._running)

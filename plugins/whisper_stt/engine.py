@@ -15,6 +15,7 @@ import numpy as np
 from mlx_whisper.audio import log_mel_spectrogram, pad_or_trim
 from mlx_whisper.tokenizer import LANGUAGES
 
+from appliance.plugin_api.engine import Lane
 from appliance.plugin_api.messages import Failed, Loaded, Output, Submit
 from appliance.plugin_api.model_folder import weight_sha256
 from plugins.whisper_stt.engine_alignment import word_times
@@ -103,7 +104,10 @@ class WhisperEngine:
             raise ValueError("temperature is 0 to 1")
         if self._demonstration:  # it was trained on one language and never on prompts
             utterance = msgspec.structs.replace(utterance, language=_DEMONSTRATION_LANGUAGE, prompt="")
-        self._waiting.append((request.request_id, utterance))
+        if request.lane == Lane.URGENT:
+            self._waiting.appendleft((request.request_id, utterance))
+        else:
+            self._waiting.append((request.request_id, utterance))
 
     def busy(self) -> bool:
         return bool(self._waiting or self._again or self._running)
