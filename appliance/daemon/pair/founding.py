@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from appliance.config import Paths, load_config
-from appliance.config.model import Admin, Api, Config
+from appliance.config.model import Admin, Api
 from appliance.daemon.dashboard import prepare_dashboard_device
 from appliance.daemon.exits import CommandFailedError, Exit
 from appliance.daemon.initialise import initialise, write_config
@@ -188,13 +188,14 @@ def _write_sections(paths: Paths, plan: PairPlan, own: Place) -> None:
         sections["api"] = Api(host=host, port=own.api_port, names=names)
     if config.admin == Admin() != Admin(host=own.admin_host, port=own.admin_port):
         sections["admin"] = Admin(host=own.admin_host, port=own.admin_port)
+    # Before anything is written: a half-founded node would not be founded again.
+    _refuse_deaf(host if "api" in sections else config.api.host, own, plan)
     append_sections(paths.config, **sections)
-    _refuse_deaf(load_config(paths.config), own, plan)
 
 
-def _refuse_deaf(config: Config, own: Place, plan: PairPlan) -> None:
+def _refuse_deaf(host: str, own: Place, plan: PairPlan) -> None:
     """A node that nobody else reaches can't take over, nor can one that does not listen on the virtual IP."""
-    host, wanted = config.api.host, plan.api_host_of(own.name)
+    wanted = plan.api_host_of(own.name)
     deaf = host in LOCAL and own.host not in LOCAL
     if deaf or (wanted in EVERYWHERE and host not in EVERYWHERE):
         where = " and ".join(dict.fromkeys((own.host, *plan.vip_addresses)))

@@ -136,3 +136,34 @@ async def test_without_a_third_voter_there_is_no_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "w").exists()
     cluster = load_config(Paths(tmp_path / "a").config).cluster
     assert len(cluster.etcd_endpoints) == 2
+
+
+async def test_a_node_with_a_virtual_ip_listens_on_it_and_still_carries_its_own_name(tmp_path: Path) -> None:
+    plan = PairPlan(
+        first=Place(name="a", host="10.0.0.1"),
+        second=Place(name="b", host="10.0.0.2"),
+        vip_addresses=("10.0.0.9",),
+        vip_interface="lan0",
+    )
+    await found_for_development(tmp_path, plan)
+    for node, own in (("a", "10.0.0.1"), ("b", "10.0.0.2")):
+        paths = Paths(tmp_path / node)
+        assert load_config(paths.config).api.host == "0.0.0.0", "the address is not there when the node starts"
+        certificate = load_certificate(paths.secrets / "server.pem")
+        assert certificate is not None
+        assert {own, "10.0.0.9"} <= set(names_in(certificate))
+
+
+async def test_a_node_that_is_bound_to_its_own_address_is_refused_a_virtual_ip(tmp_path: Path) -> None:
+    home = tmp_path / "a"
+    await initialise(home, name="a", hospital="H", profile="development", admin_user="admin")
+    config = Paths(home).config
+    config.write_text(f'{config.read_text()}\n[api]\nhost = "10.0.0.1"\n')
+    plan = PairPlan(
+        first=Place(name="a", host="10.0.0.1"), second=Place(name="b", host="10.0.0.2"), vip_addresses=("10.0.0.9",)
+    )
+    with pytest.raises(CommandFailedError, match=r"10\.0\.0\.1 and 10\.0\.0\.9.*0\.0\.0\.0") as refused:
+        await found(home, plan)
+    assert refused.value.code is Exit.CONFIG
+    config.write_text(config.read_text().replace("10.0.0.1", "0.0.0.0"))
+    assert (await found(home, plan)).plan == plan, "nothing was half done"
