@@ -15,11 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import hypothesis
 import pytest
 
 from appliance.plugin_api.blas import load_openblas
 
 load_openblas()  # before any test module imports MLX: what runs in this process is 30 times faster with it
+
+hypothesis.settings.register_profile("patient", deadline=None)  # a loaded machine is slow, not wrong
+hypothesis.settings.load_profile("patient")
 
 collect_ignore_glob = [] if sys.platform == "darwin" else ["mac/*"]
 """What only a Mac can show is collected only there."""

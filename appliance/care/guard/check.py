@@ -30,8 +30,8 @@ _LOUD_ACTIONS: Final = frozenset({"suspender", "aumentar", "reduzir"})
 class Problem(msgspec.Struct, frozen=True):
     """One thing that the cited segments do not carry.
 
-    ``code``: no_segment, unknown_segment, number, unit, frequency, date, binding, drug, negation, laterality, action,
-    qualifier, finding, substitution, question or invention. ``words``: the words of the note concerned.
+    ``code``: no_segment, unknown_segment, number, unit, frequency, date, binding, drug, negation, person, laterality,
+    action, qualifier, finding, substitution, question or invention. ``words``: the words of the note concerned.
     """
 
     code: str
@@ -81,6 +81,7 @@ def _check(claim: Evidence, segments: Sequence[int], transcript: Mapping[int, st
         *_bindings(claim, source),
         *(Problem("drug", word) for word in sorted(claim.drugs - source.words)),
         *_polarity(claim, source),
+        *_persons(claim, source),
         *_sides(claim, source),
         *_actions(claim, source),
     ]
@@ -169,6 +170,15 @@ def _polarity(claim: Evidence, source: Evidence) -> Iterator[Problem]:
             yield Problem("negation", token.text)
 
 
+def _persons(claim: Evidence, source: Evidence) -> Iterator[Problem]:
+    """What was told of a relative only is not written of the patient."""
+    about_family = claim.words & (lexicon.RELATIVES | lexicon.OF_THE_FAMILY)
+    for token in claim.content:
+        owners = source.owners.get(source.support(token.text) or "", {""})
+        if "" not in owners and not about_family & (owners | lexicon.OF_THE_FAMILY):
+            yield Problem("person", token.text)
+
+
 def _sides(claim: Evidence, source: Evidence) -> Iterator[Problem]:
     heard = source.words & SIDES
     if {"direito", "esquerdo"} <= heard or "bilateral" in heard:
@@ -194,7 +204,10 @@ def _words(claim: Evidence, source: Evidence) -> tuple[list[Problem], list[str]]
     content = [token.text for token in claim.content if token.text not in ACTION_WORDS]
     missing = [word for word in content if source.support(word) is None and not _implied(word, source)]
     problems, unheard = [], []
-    if not content and not claim.amounts:
+    hypothesis = "hipotese" in claim.words
+    if hypothesis and "hipotese" not in source.words and "refere" in source.words:
+        problems.append(Problem("finding", "hipotese"))  # a complaint is no diagnosis
+    if not content and (hypothesis or not claim.amounts):
         problems.append(Problem("invention", " ".join(token.text for token in claim.tokens if not token.is_mark)))
     for word in missing:
         if is_drug(word):
@@ -224,8 +237,9 @@ def _replaces(content: Sequence[str], claim: Evidence, source: Evidence) -> bool
 
 
 def _implied(word: str, source: Evidence) -> bool:
-    """Two numbers as in "150 por 90" can only be a blood pressure."""
-    return word == "vital_pa" and bool(source.structured("pair"))
+    """Two numbers as in "150 por 90" can only be a blood pressure; what is told of a relative is family history."""
+    pressure = word == "vital_pa" and bool(source.structured("pair"))
+    return pressure or (word in lexicon.OF_THE_FAMILY and bool(source.words & lexicon.RELATIVES))
 
 
 def _is_clinical(word: str) -> bool:

@@ -67,6 +67,23 @@ class Evidence:
         return found
 
     @cached_property
+    def owners(self) -> dict[str, set[str]]:
+        """For each stem, of whom it was said: the relative named before it in its clause, or nobody ("": the patient)."""
+        found: dict[str, set[str]] = {}
+        owner = ""
+        for place, token in enumerate(self.tokens):
+            after = self.tokens[place + 1].text if place + 1 < len(self.tokens) else ""
+            if token.text in lexicon.RELATIVES:
+                owner = token.text
+            elif (
+                token.text in lexicon.BACK_TO_THE_PATIENT or token.text == "." or (token.text == "," and _turns(after))
+            ):
+                owner = ""
+            elif _claims(token):
+                found.setdefault(stem(token.text), set()).add(owner)
+        return found
+
+    @cached_property
     def joined(self) -> dict[str, str]:
         """Neighbouring words written as one, with the stem of the first: recognisers split words ("cefa leia")."""
         content = [token.text for token in self.content]
@@ -145,6 +162,11 @@ class Evidence:
             elif _claims(token):
                 before = token.text
         return found
+
+
+def _turns(word: str) -> bool:
+    """After a comma: whether something new is told, and not a list continued."""
+    return word in ACTION_WORDS or word in lexicon.NEGATORS or (word in lexicon.AFFIRMERS and word != "com")
 
 
 def _claims(token: Token) -> bool:

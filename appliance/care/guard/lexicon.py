@@ -141,6 +141,13 @@ OPPOSITES: Final = words("""
     """)
 """Words with an opposite close by: never matched by likeness, only as they are."""
 
+RELATIVES: Final = words(
+    "mae pai irmao irma irmaos avo avos marido esposa esposo tio tia primo prima sogra sogro cunhado cunhada vizinho vizinha"
+)
+"""What is told of one of these is not the patient's. Not of sons and daughters: parents speak for a child who is the patient."""
+OF_THE_FAMILY: Final = words("familia familiar familiares heredofamiliar parente parentes")
+BACK_TO_THE_PATIENT: Final = words("eu mas porem refere queixa")
+
 ACTIONS: Final = (
     (
         "start",
@@ -169,6 +176,7 @@ PHRASES: Final = (
         r"\b(?:hipotese diagnostica|hipotese|suspeita|quadro compativel com|impressao)(?: diagnostica)?(?: de| com)?\b",
         "hipotese",
     ),
+    (r"\b(?:minha|sua) mulher\b", "esposa"),
     (r"\b(?:homem|senhor)\b(?= de| com|,)", "masculino"),
     (r"\b(?:mulher|senhora)\b(?= de| com|,)", "feminino"),
     (r"\bfeminina\b", "feminino"),

@@ -23,6 +23,11 @@ SPEECH = {
     10: "Levotiroxina setenta e cinco em jejum. Pressão quinze por nove.",
     11: "Consulta no dia doze de março, joelho inchado",
     12: "desde ontem com calor local.",
+    13: "Refere dor no quadril.",
+    14: "Temperatura de trinta e sete vírgula oito graus.",
+    15: "Tomo losartana, e minha mãe tomava insulina.",
+    16: "Pai com infarto, diabetes e derrame. Eu tenho asma.",
+    17: "Minha mulher teve febre, mas eu não tive febre.",
 }
 TRUE = [
     ("Dor em joelho direito há 3 dias.", [1]),
@@ -39,6 +44,12 @@ TRUE = [
     ("PA 150/90 mmHg.", [10]),
     ("Joelho inchado desde ontem.", [11, 12]),
     ("Consulta em 12 de março.", [11]),
+    ("Em uso de losartana.", [15]),
+    ("Mãe em uso de insulina.", [15]),
+    ("História familiar: infarto e diabetes (pai).", [16]),
+    ("Antecedentes familiares de diabetes.", [16]),
+    ("Refere asma.", [16]),
+    ("Nega febre.", [17]),
 ]
 FALSE = [
     ("Dor em joelho esquerdo há 3 dias.", [1], "laterality"),
@@ -64,6 +75,10 @@ FALSE = [
     ("Dispneia aos esforços.", [1], "finding"),
     ("Paciente tabagista.", [3], "finding"),
     ("Pai com infarto.", [1], "finding"),
+    ("Hipótese de dor no quadril.", [13], "finding"),
+    ("Hipótese de 37,8 °C.", [14], "invention"),
+    ("Em uso de insulina.", [15], "person"),
+    ("Diabetes.", [16], "person"),
     ("Trabalha como motorista noturno.", [1], "invention"),
     ("Consulta em 12 de abril.", [11], "date"),
     ("Dipirona 500 mg.", [], "no_segment"),
