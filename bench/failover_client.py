@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -168,4 +169,4 @@ async def until_steady(books: Books, seconds: float, *, after: float = 0.0, limi
 def percentile(values: Sequence[float], share: float) -> float:
     """The value below which ``share`` of all lie (nearest rank)."""
     ranked = sorted(values)
-    return ranked[min(len(ranked) - 1, max(0, round(share * len(ranked) + 0.5) - 1))] if ranked else float("nan")
+    return ranked[max(0, math.ceil(round(share * len(ranked), 9)) - 1)] if ranked else float("nan")
