@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -17,11 +17,15 @@ from admin_ui.shapes import (
     AuditReport,
     DeviceList,
     DeviceRow,
+    Ended,
     EnrolmentCode,
     JobList,
     Login,
     Me,
+    SessionList,
+    SessionRow,
     Snapshot,
+    TaskRow,
     UserList,
     UserRow,
 )
@@ -85,6 +89,18 @@ class AdminClient:
         """Begin ``action``; ``typed`` is what the person typed to confirm it."""
         await self._call("POST", f"/api/admin/cluster/{quote(action, safe='')}", object, {"typed": typed})
 
+    async def schedule(self) -> list[TaskRow]:
+        """Recurring work, of both nodes where there are two."""
+        return await self._call("GET", "/api/admin/schedule", list[TaskRow])
+
+    async def run_task(self, name: str) -> None:
+        """Run recurring work of the answering node now."""
+        await self._call("POST", f"/api/admin/schedule/{quote(name, safe='')}/run", object)
+
+    async def restart_engine(self, name: str) -> None:
+        """End an engine's process and start another."""
+        await self._call("POST", f"/api/admin/engines/{quote(name, safe='')}/restart", object)
+
     async def jobs(self, state: str) -> JobList:
         """Jobs of one state, newest first."""
         return await self._call("GET", f"/api/admin/jobs?state={quote(state)}", JobList)
@@ -97,10 +113,17 @@ class AdminClient:
         """Give a dead job up."""
         await self._call("POST", f"/api/admin/jobs/{quote(job_id, safe='')}/discard", object)
 
-    async def audit(self, before: int | None = None, limit: int = 50) -> list[AccessRow]:
-        """Accesses before sequence number ``before``, newest first."""
-        position = "" if before is None else f"&before={before}"
-        return await self._call("GET", f"/api/admin/audit?limit={limit}{position}", list[AccessRow])
+    async def audit(
+        self, before: int | None = None, limit: int = 50, asked: Mapping[str, str] | None = None
+    ) -> list[AccessRow]:
+        """Accesses before sequence number ``before``, newest first. ``asked``: ``patient``, ``user``, ``from``, ``to``."""
+        position = {} if before is None else {"before": str(before)}
+        query = urlencode({"limit": str(limit), **position, **(asked or {})})
+        return await self._call("GET", f"/api/admin/audit?{query}", list[AccessRow])
+
+    async def audit_export(self, asked: Mapping[str, str]) -> bytes:
+        """The same as a file with its proofs, byte for byte as core made it."""
+        return bytes(await self._call("GET", f"/api/audit/export?{urlencode(asked)}", msgspec.Raw))
 
     async def audit_check(self) -> AuditReport:
         """Have core read the whole log again and check every hash."""
@@ -124,6 +147,23 @@ class AdminClient:
     async def block_user(self, user_id: str, *, blocked: bool) -> UserRow:
         """Shut a person out at once, or let them in again."""
         return await self._call("PATCH", f"/api/users/{quote(user_id, safe='')}", UserRow, {"disabled": blocked})
+
+    async def reset_password(self, user_id: str, password: str) -> None:
+        """Give a person a new password; their sessions end."""
+        path = f"/api/users/{quote(user_id, safe='')}/password"
+        await self._call("POST", path, object, {"new_password": password})
+
+    async def sessions(self, user_id: str) -> list[SessionRow]:
+        """A person's open sessions, newest first."""
+        return (await self._call("GET", f"/api/users/{quote(user_id, safe='')}/sessions", SessionList)).sessions
+
+    async def end_session(self, session_id: str) -> int:
+        """End one session at once; how many ended."""
+        return (await self._call("DELETE", f"/api/sessions/{quote(session_id, safe='')}", Ended)).sessions
+
+    async def end_sessions(self, user_id: str) -> int:
+        """End all sessions of a person at once; how many ended."""
+        return (await self._call("DELETE", f"/api/users/{quote(user_id, safe='')}/sessions", Ended)).sessions
 
     async def devices(self) -> list[DeviceRow]:
         """Enrolled devices, newest first."""

@@ -64,12 +64,14 @@ class PluginRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HealthRow(msgspec.Struct, frozen=True):
-    """One part's health and the next step."""
+    """One part's health and the next step, in both languages; the Portuguese ones may be empty."""
 
     name: str
     status: str
     message: str
     advice: str
+    message_pt: str = ""
+    advice_pt: str = ""
 
 
 class ModelRow(msgspec.Struct, frozen=True):
@@ -204,3 +206,63 @@ class EnrolmentCode(msgspec.Struct, frozen=True):
     code: str
     uri: str
     expires_at: str
+
+
+class SessionRow(msgspec.Struct, frozen=True):
+    """One open session of a person."""
+
+    id: str
+    device_id: str
+    created_at: str
+
+
+class SessionList(msgspec.Struct, frozen=True):
+    """A person's open sessions, newest first."""
+
+    sessions: list[SessionRow]
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """How many sessions were ended."""
+
+    sessions: int
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """Why recurring work failed, and the next step."""
+
+    code: str
+    cause_pt: str
+    cause_en: str
+    step_pt: str
+    step_en: str
+
+
+class TaskRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Recurring work on one node. ``here``: its role does it; ``due_at``: empty for at once."""
+
+    node: str
+    name: str
+    title_pt: str
+    title_en: str
+    here: bool
+    running: bool
+    due_at: str
+    ok_at: str | None = None
+    trouble: Trouble | None = None
+    figures: dict[str, int | float | str] = {}
+
+
+class SignedHead(msgspec.Struct, frozen=True):
+    """Who signed an export of the audit log."""
+
+    key_id: str
+
+
+class AuditExport(msgspec.Struct, frozen=True):
+    """What of an export the dashboard tells; the file itself is handed on untouched."""
+
+    made_at: str
+    head: SignedHead
+    complete: bool
+    events: tuple[object, ...]

@@ -23,6 +23,17 @@ class EventRow(msgspec.Struct, frozen=True):
     epoch: int
 
 
+class DrillRow(msgspec.Struct, frozen=True):
+    """How the last drill went; ``outage_s`` in seconds."""
+
+    at: str
+    outage_s: float
+    ok: bool
+    by: str = ""
+    before: str = ""
+    after: str = ""
+
+
 class ClusterPicture(msgspec.Struct, frozen=True, kw_only=True):
     """The pair from the side of the node that answered. ``voters`` is (healthy, all)."""
 
@@ -42,18 +53,24 @@ class ClusterPicture(msgspec.Struct, frozen=True, kw_only=True):
     voters: tuple[int, int] = (0, 0)
     vip: bool | None = None
     last_drill: str | None = None
+    drill: DrillRow | None = None
     prompt: str | None = None
     events: tuple[EventRow, ...] = ()
 
 
 class ActionRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What an action would do. ``refused``: why it can't be done now; ``phrase``: what must be typed where data is at stake."""
+    """What an action would do. ``refused``: why it can't be done now; ``phrase``: what must be typed where data is at stake.
+
+    ``target``: the node that would serve afterwards; typed where nothing else has to be.
+    """
 
     action: str
     sentence_pt: str
     sentence_en: str
     refused: str = ""
+    refused_pt: str = ""
     phrase: str = ""
+    target: str = ""
 
 
 class PairPicture(msgspec.Struct, frozen=True, kw_only=True):

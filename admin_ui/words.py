@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 from admin_ui.words_cluster import CLUSTER_WORDS
+from admin_ui.words_operations import OPERATIONS_WORDS
 
 Language = Literal["pt", "en"]
 Words = Callable[..., str]
@@ -281,6 +282,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "page.missing": ("Esta página não existe.", "This page does not exist."),
     "page.home": ("Ir para o início", "Go to the start"),
     **CLUSTER_WORDS,
+    **OPERATIONS_WORDS,
 }
 
 

@@ -61,11 +61,28 @@ CLUSTER_WORDS: Final[dict[str, tuple[str, str]]] = {
     "cluster.no_events": ("Nenhuma troca registrada.", "No change on record."),
     "cluster.actions": ("Comandos", "Commands"),
     "cluster.do.handover": ("Passar o comando", "Hand over"),
+    "cluster.do.drill": ("Fazer um simulado", "Make a drill"),
+    "cluster.drill_ok": (
+        "{time}: {after} assumiu no lugar de {before}, {seconds} s sem atender{by}",
+        "{time}: {after} took over from {before}, {seconds} s without service{by}",
+    ),
+    "cluster.drill_failed": ("{time}: falhou{by}", "{time}: failed{by}"),
+    "cluster.drill_by": (" (pedido por {by})", " (asked for by {by})"),
     "cluster.do.promote": ("Assumir neste Mac", "Take over on this Mac"),
     "cluster.do.mark-lost": ("Dar o outro Mac por perdido", "Give the other Mac up"),
     "cluster.begun": ("{name}: começou. Acompanhe nesta página.", "{name}: begun. Watch it on this page."),
     "cluster.type_it": ("Para confirmar, digite: {phrase}", "To confirm, type: {phrase}"),
     "cluster.asked": ("Precisa da sua decisão", "Needs your decision"),
+    "cluster.ask.not_drained": (
+        (
+            "Falta ou está danificado um arquivo do que este Mac recebeu. O melhor é religar o outro Mac: ele volta com tudo."
+            " Só assuma aqui, aceitando perda, se ele não puder voltar."
+        ),
+        (
+            "A file of what this Mac received is missing or damaged. Best switch the other Mac on again: it comes back with"
+            " everything. Take over here, accepting loss, only if it can't come back."
+        ),
+    ),
     "cluster.ask.no_third_voter": (
         (
             "Os dois Macs não se veem e falta o terceiro votante: daqui não dá para saber se o outro caiu ou se é a rede. Vá até"

@@ -12,7 +12,7 @@ from admin_ui.frame import frame
 from admin_ui.link import CoreRefusedError, CoreUnreachableError
 from admin_ui.pages.cluster_actions import build_actions
 from admin_ui.parts import Section, Text, Tile, box, card, chip, facts
-from admin_ui.shapes_cluster import ActionRow, ClusterPicture, EventRow, PositionRow
+from admin_ui.shapes_cluster import ActionRow, ClusterPicture, DrillRow, EventRow, PositionRow
 from admin_ui.view import View
 from admin_ui.words import WORDS, known
 
@@ -23,6 +23,10 @@ TONES: Final = {"paired": "ok", "single": "", "degraded": "warn", "read-only": "
 EVENT_TONES: Final = {
     "promoted": "ok",
     "following": "ok",
+    "drill": "ok",
+    "drill_postponed": "warn",
+    "drill_given_up": "warn",
+    "drill_failed": "bad",
     "set_aside": "warn",
     "counted_lost": "warn",
     "sick": "warn",
@@ -82,7 +86,7 @@ class _Page:
         self._question.show(picture, picture.prompt)
         self._fill_tiles(picture)
         self._timeline.show(picture.events, picture.events)
-        shown = (picture.own, picture.peer_held, picture.role, picture.in_sync, picture.vip, picture.last_drill)
+        shown = (picture.own, picture.peer_held, picture.role, picture.in_sync, picture.vip, picture.drill)
         self._facts.show(picture, shown)
         if self._view.client.may("node.manage"):
             self._actions.show(actions, actions)
@@ -135,10 +139,9 @@ class _Page:
         )
 
     def _build_facts(self, picture: ClusterPicture) -> None:
-        say, language = self._view.say, self._view.language
+        say = self._view.say
         unknown = say("cluster.unknown")
         vip = unknown if picture.vip is None else say("cluster.vip_yes" if picture.vip else "cluster.vip_no")
-        drill = say("cluster.never") if picture.last_drill is None else moment(picture.last_drill, language)
         facts(
             [
                 (say("cluster.this_node"), picture.node),
@@ -148,9 +151,20 @@ class _Page:
                 (say("cluster.peer_held"), self._position(picture.peer_held)),
                 (say("cluster.in_sync"), picture.in_sync or say("cluster.in_sync_none")),
                 (say("cluster.vip"), vip),
-                (say("cluster.last_drill"), drill),
+                (say("cluster.last_drill"), self._drill(picture.drill)),
             ]
         )
+
+    def _drill(self, drill: DrillRow | None) -> str:
+        say, language = self._view.say, self._view.language
+        if drill is None:
+            return say("cluster.never")
+        by = say("cluster.drill_by", by=drill.by) if drill.by else ""
+        time = moment(drill.at, language)
+        if not drill.ok:
+            return say("cluster.drill_failed", time=time, by=by)
+        seconds = number(round(drill.outage_s, 2), language)
+        return say("cluster.drill_ok", time=time, by=by, before=drill.before, after=drill.after, seconds=seconds)
 
     def _position(self, position: PositionRow | None) -> str:
         if position is None:

@@ -23,14 +23,15 @@ def build_actions(view: View, actions: tuple[ActionRow, ...], again: Callable[[]
                 look = "danger" if row.action in DANGEROUS else "main"
                 press = button(_name(view, row), partial(_carry_out, view, row, again), look)
                 press.set_enabled(not row.refused)
-                Text("p", row.refused or _sentence(view, row), "muted")
+                Text("p", _refused(view, row) or _sentence(view, row), "muted")
 
 
 async def _carry_out(view: View, row: ActionRow, again: Callable[[], Awaitable[None]]) -> None:
     name, sentence, say = _name(view, row), _sentence(view, row), view.say
+    asked = row.phrase or row.target
     sure = (
-        await typed(view, name, sentence, row.phrase)
-        if row.phrase
+        await typed(view, name, sentence, asked)
+        if asked
         else await confirmed(name, sentence, yes=name, no=say("act.cancel"))
     )
     if sure:
@@ -56,6 +57,12 @@ async def typed(view: View, title: str, detail: str, phrase: str) -> bool:
 
 def _name(view: View, row: ActionRow) -> str:
     return known(view.say, "cluster.do", row.action)
+
+
+def _refused(view: View, row: ActionRow) -> str:
+    """Core's reason as a sentence."""
+    reason = row.refused if view.language == "en" else row.refused_pt or row.refused
+    return reason[:1].upper() + reason[1:] + ("" if reason.endswith(".") else ".") if reason else ""
 
 
 def _sentence(view: View, row: ActionRow) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from admin_ui.figures import size
 from admin_ui.frame import frame
-from admin_ui.parts import Section, Text, box, card, chip, facts
+from admin_ui.parts import Section, Text, box, button, card, chip, confirmed, facts
 from admin_ui.shapes import EngineRow
 from admin_ui.view import View
 
@@ -35,6 +37,16 @@ def _cards(view: View, rows: list[EngineRow]) -> None:
             if row.reason:
                 Text("div", row.reason, "notice mono")
             facts(_facts(view, row))
+            if view.client.may("node.manage") and row.status not in ("refused", "stopped"):
+                with box("div", "row"):
+                    button(view.say("engines.restart"), partial(_restart, view, row.name))
+
+
+async def _restart(view: View, name: str) -> None:
+    say = view.say
+    title = say("engines.restart_title", name=name)
+    if await confirmed(title, say("engines.restart_text"), yes=say("engines.restart"), no=say("act.cancel")):
+        await view.act(view.client.restart_engine(name), say("engines.restarted", name=name))
 
 
 def _facts(view: View, row: EngineRow) -> list[tuple[str, str]]:

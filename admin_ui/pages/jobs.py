@@ -9,6 +9,7 @@ from nicegui import context, ui
 
 from admin_ui.figures import moment
 from admin_ui.frame import frame
+from admin_ui.pages.routine import build_routine
 from admin_ui.parts import Column, Text, box, button, card, confirmed, table
 from admin_ui.shapes import JobList, JobRow
 from admin_ui.view import Place, View
@@ -25,6 +26,8 @@ def build(view: View) -> None:
         _tabs(view, state)
         with card():
             _List(view, state)
+        with card(say("routine.title")):
+            build_routine(view)
 
 
 def _tabs(view: View, state: str) -> None:

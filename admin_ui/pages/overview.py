@@ -113,9 +113,17 @@ def _health(view: View, rows: list[HealthRow]) -> None:
                     chip(view.say, row.status)
                 with box("div"):
                     Text("strong", row.name)
-                    Text("p", row.message)
-                    if row.advice and row.status != "ok":
-                        Text("p", row.advice, "advice")
+                    message, advice = told(row, view.language)
+                    Text("p", message)
+                    if advice and row.status != "ok":
+                        Text("p", advice, "advice")
+
+
+def told(row: HealthRow, language: str) -> tuple[str, str]:
+    """The message and the advice in the reader's language, where the part has words for it."""
+    if language == "en":
+        return row.message, row.advice
+    return row.message_pt or row.message, row.advice_pt or row.advice
 
 
 def _node(view: View, node: NodeFacts) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 from admin_ui.figures import moment
 from admin_ui.frame import frame
 from admin_ui.listing import SearchableTable
+from admin_ui.pages.access import ask_new_password, show_sessions
 from admin_ui.pages.enrolment import show_enrolment
 from admin_ui.pages.new_person import ask_new_person
 from admin_ui.parts import Column, Text, box, button, card, chip, confirmed
@@ -70,6 +71,8 @@ class _People:
                 return
             if self._view.client.may("device.manage"):
                 button(say("people.enrol"), partial(show_enrolment, self._view, user))
+            button(say("people.sessions"), partial(show_sessions, self._view, user))
+            button(say("people.reset"), partial(ask_new_password, self._view, user))
             button(say("people.block"), partial(self._block, user), "danger")
 
     async def _block(self, user: UserRow) -> None:

@@ -22,6 +22,7 @@ import pytest_asyncio
 
 from admin_ui.session import COOKIE
 from appliance.api.admin_cluster import ClusterDesk
+from appliance.api.admin_schedule import ScheduleDesk
 from tests.api.admin_harness import PASSWORD, AdminApi, admin_api
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -50,9 +51,13 @@ class Dashboard:
 
 @asynccontextmanager
 async def dashboard(
-    folder: Path, *extra: str, pass_fds: tuple[int, ...] = (), desk: ClusterDesk | None = None
+    folder: Path,
+    *extra: str,
+    pass_fds: tuple[int, ...] = (),
+    desk: ClusterDesk | None = None,
+    schedule: ScheduleDesk | None = None,
 ) -> AsyncIterator[Dashboard]:
-    async with admin_api(folder, desk=desk) as api:
+    async with admin_api(folder, desk=desk, schedule=schedule) as api:
         argv = [sys.executable, "-m", "admin_ui", "--api", api.url, "--ca", str(api.home.ca), "--port", "0"]
         argv += ["--certificate", str(api.home.secrets / "server.pem"), "--key", str(api.home.secrets / "server.key")]
         argv += ["--client-certificate", str(api.certificate), "--client-key", str(api.key), *extra]

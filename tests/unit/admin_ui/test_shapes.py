@@ -6,8 +6,9 @@ import pytest
 from admin_ui import shapes as ours
 from appliance.api import admin_shapes, identity_shapes
 from appliance.engines.fleet import EngineReport
+from appliance.operations import schedule_memory
 from appliance.plugin_host.host import PluginReport
-from appliance.security import audit_heads, devices, sessions, users
+from appliance.security import audit_export, audit_heads, devices, sessions, users
 from appliance.store import job_records
 
 PAIRS = [
@@ -28,6 +29,13 @@ PAIRS = [
     (ours.DeviceRow, devices.Device),
     (ours.DeviceList, identity_shapes.DeviceList),
     (ours.EnrolmentCode, identity_shapes.CodeForDevice),
+    (ours.SessionRow, sessions.Session),
+    (ours.SessionList, identity_shapes.SessionList),
+    (ours.Ended, identity_shapes.Ended),
+    (ours.TaskRow, schedule_memory.TaskReport),
+    (ours.Trouble, schedule_memory.Trouble),
+    (ours.SignedHead, audit_heads.SignedHead),
+    (ours.AuditExport, audit_export.AuditExport),
 ]
 
 

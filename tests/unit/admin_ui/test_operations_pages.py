@@ -1,0 +1,147 @@
+"""Routine, restarts, passwords, sessions and the auditor's questions in real Chromium."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page, async_playwright, expect
+
+from appliance.config.model import Paths
+from appliance.daemon.recurring import Recurring
+from appliance.operations.backup import NOT_RESTORABLE
+from appliance.operations.schedule import Schedule, Task
+from appliance.operations.schedule_memory import Figure
+from appliance.security.audit_export import verify_export
+from appliance.telemetry.clock import SystemClock
+from tests.api.admin_harness import PASSWORD
+from tests.system.test_dashboard_browser import TEXT_CONTRAST
+from tests.unit.admin_ui.test_cluster_page import FLAGS, PATIENCE_MS
+from tests.unit.admin_ui.test_process import Dashboard, dashboard
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
+NEW_PASSWORD = "Chuva-na-Serra-31"
+
+
+async def prove() -> Mapping[str, Figure]:
+    return {"bytes": 3 << 20, "rows": 18422, "read": "Observation"}
+
+
+async def fail() -> Mapping[str, Figure]:
+    raise NOT_RESTORABLE(exit_code=3)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Dashboard]:
+    folder = tmp_path_factory.mktemp("operations")
+    schedule = Schedule(folder / "s.json", SystemClock(), settle_s=1e9, poll_s=0.05)
+    for name, pt, en, run in (
+        ("restore-proof", "Prova de restauração da cópia", "Proof that the copy can be restored", prove),
+        ("blob-check", "Leitura de todos os arquivos", "Reading every file", fail),
+    ):
+        schedule.add(Task(name=name, title_pt=pt, title_en=en, every_s=86400.0, run=run))
+    schedule.start()
+    async with dashboard(folder, schedule=Recurring(Paths(folder), schedule, SystemClock(), "mac-a")) as one:
+        yield one
+    await schedule.stop()
+
+
+@asynccontextmanager
+async def page_of(one: Dashboard, role: str, path: str) -> AsyncIterator[Page]:
+    if role not in one.people:
+        one.people.add(await one.api.person(role))
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        context = await chromium.new_context(
+            ignore_https_errors=True, base_url=one.url, locale="pt-BR", viewport={"width": 1360, "height": 900}
+        )
+        context.set_default_timeout(PATIENCE_MS)
+        page = await context.new_page()
+        await page.goto("/login")
+        await page.locator("input[name=username]").fill(role)
+        await page.locator("input[name=password]").fill(PASSWORD)
+        await page.locator("button[type=submit]").click()
+        await page.goto(path)
+        yield page
+        assert await page.evaluate(TEXT_CONTRAST) == []
+        await photograph(page)
+        await chromium.close()
+
+
+async def photograph(page: Page) -> None:
+    """For people who look at the dashboard: SCREENSHOTS names a folder."""
+    if os.environ.get("SCREENSHOTS"):
+        folder = Path(os.environ["SCREENSHOTS"])
+        await page.screenshot(path=folder / f"op-{len(list(folder.iterdir()))}.png", full_page=True)
+
+
+async def test_routine_work_is_run_and_a_failure_says_cause_and_step(running: Dashboard) -> None:
+    async with page_of(running, "it", "/jobs") as page:
+        good = page.get_by_role("row", name="Prova de restauração")
+        await good.get_by_role("button", name="Executar agora").click()
+        await expect(good).to_contain_text("18.422 registros", timeout=PATIENCE_MS)
+        await expect(good).to_contain_text("leitura FHIR: Observation")
+        bad = page.get_by_role("row", name="Leitura de todos")
+        await bad.get_by_role("button", name="Executar agora").click()
+        await expect(bad).to_contain_text("A cópia não pôde ser restaurada (código 3).", timeout=PATIENCE_MS)
+        await expect(bad).to_contain_text("Confira a pasta da cópia")
+
+
+async def test_health_is_told_in_portuguese_and_an_engine_is_restarted(running: Dashboard) -> None:
+    async with page_of(running, "it", "/") as page:
+        await expect(page.locator(".parts")).to_contain_text("o motor caiu", timeout=PATIENCE_MS)
+        await expect(page.locator(".parts .advice")).to_have_text("reinicie o motor")
+        await page.goto("/engines")
+        card = page.locator(".card", has=page.get_by_role("heading", name="chat"))
+        await card.get_by_role("button", name="Reiniciar").click()
+        await page.get_by_role("alertdialog").get_by_role("button", name="Reiniciar").click()
+        await expect(page.locator(".q-notification")).to_contain_text("está reiniciando", timeout=PATIENCE_MS)
+    assert running.api.restarted == ["chat"]
+
+
+async def test_sessions_end_and_a_new_password_lets_in(running: Dashboard) -> None:
+    if "nurse" not in running.people:
+        running.people.add(await running.api.person("nurse"))
+    async with page_of(running, "admin", "/people") as page:
+        row = page.get_by_role("row", name="nurse")
+        await row.get_by_role("button", name="Sessões").click()
+        dialog = page.get_by_role("dialog", name="Sessões abertas de nurse")
+        await expect(dialog).to_contain_text("Nenhuma sessão aberta", timeout=PATIENCE_MS)
+        await dialog.get_by_role("button", name="Fechar").click()
+        mine = page.get_by_role("row", name="admin")
+        await mine.get_by_role("button", name="Sessões").click()
+        own = page.get_by_role("dialog", name="Sessões abertas de admin")
+        await expect(own.get_by_role("button", name="Encerrar", exact=True)).to_have_count(1, timeout=PATIENCE_MS)
+        await photograph(page)
+        await own.get_by_role("button", name="Fechar").click()
+        await row.get_by_role("button", name="Nova senha").click()
+        form = page.get_by_role("dialog", name="Nova senha para nurse")
+        await form.get_by_role("textbox").fill(NEW_PASSWORD)
+        await form.get_by_role("button", name="Nova senha").click()
+        await expect(page.locator(".q-notification")).to_contain_text("tem uma senha nova", timeout=PATIENCE_MS)
+    async with running.browser() as http:
+        answer = await running.sign_in(http, "nurse", NEW_PASSWORD)
+        assert answer.headers["location"] == "/login?why=role"  # the password is right; the dashboard is not for nurses
+
+
+async def test_an_auditor_filters_and_takes_a_file_that_proves_itself(running: Dashboard) -> None:
+    async with page_of(running, "auditor", "/audit") as page:
+        await expect(page.locator("tbody tr").first).to_be_visible(timeout=PATIENCE_MS)
+        await page.get_by_label("Usuário").fill("auditor")
+        await page.get_by_role("button", name="Procurar").click()
+        await expect(page.locator("tbody tr", has_text="auditor").first).to_be_visible(timeout=PATIENCE_MS)
+        await expect(page.locator("tbody tr", has_not_text="auditor")).to_have_count(0, timeout=PATIENCE_MS)
+        async with page.expect_download() as waiting:
+            await page.get_by_role("button", name="Exportar com prova").click()
+        file = await (await waiting.value).path()
+        verdict = verify_export(Path(file).read_bytes())
+        assert verdict.ok
+        assert verdict.events > 0
+        await expect(page.get_by_role("status").filter(has_text=verdict.key_id)).to_be_visible(timeout=PATIENCE_MS)
+        await page.get_by_label("Paciente").fill("ninguém")
+        await page.get_by_role("button", name="Procurar").click()
+        await expect(page.locator("#content")).to_contain_text("Nenhum registro", timeout=PATIENCE_MS)
