@@ -106,12 +106,14 @@ class PostgresPair:
         size = ["-c", str(writers), "-j", str(min(2, writers)), "-T", str(max(1, round(seconds)))]
         where = ["-h", str(self.folder), "-p", str(self.port), "-U", "bench", "postgres"]
         told = run([postgres_program("pgbench"), *load, *size, *where])
-        rate = next(line for line in told.splitlines() if "without initial connection time" in line).split()[2]
+        rates = [line.split()[2] for line in told.splitlines() if "without initial connection time" in line]
+        if not rates:
+            raise SystemExit(f"PostgreSQL ended no transaction of {writers} writers in {seconds:g} s: say --seconds 5")
         latencies: list[float] = []
         for log in self.folder.glob(f"log-{writers}.*"):
             latencies += [int(line.split(" ", 3)[2]) / 1000 for line in log.read_text().splitlines()]
             log.unlink()
-        return Measured(writers, float(rate), sorted(latencies))
+        return Measured(writers, float(rates[0]), sorted(latencies))
 
     def stop(self) -> None:
         """End both."""
