@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from appliance.api import care, fhir
+from appliance.api import care, fhir, openai_compat
 from appliance.care.chat.conversation import PROMPT_VERSION
 from appliance.care.guard import VERSION
 from appliance.care.service import Consults
@@ -26,6 +26,7 @@ from appliance.telemetry.clock import SystemClock
 from tests.api.care_harness import LateStore
 from tests.api.harness import ApiUnderTest, Phone, api_under_test
 from tests.fakes.abilities import FixedAbilities, FixedChat, FixedSpeech
+from tests.fakes.sounds import wav
 
 ASK = {"messages": [{"role": "user", "content": "Tem alergias? O que toma?"}]}
 
@@ -64,7 +65,11 @@ async def ward_at(folder: Path, answer: str = "ok", error: Exception | None = No
         limits=Limits(),
         spool=folder / "spool",
     )
-    served = [*care.routes(consults), *fhir.routes(store, clock=clock)]
+    served = [
+        *care.routes(consults),
+        *fhir.routes(store, clock=clock),
+        *openai_compat.routes(FixedAbilities(chat, FixedSpeech([])), spool=folder / "uploads", store=store),
+    ]
     async with api_under_test(folder, served, renderers={"/fhir/": fhir.render_error}) as api:
         store.real = api.store
         ward = Ward(api, chat, await api.phone("physician"))
@@ -257,3 +262,18 @@ async def test_chat_can_be_switched_off_for_oneself_a_patient_and_the_hospital(t
             assert (await mine.put("/api/ai/switches/everything", json={"on": False})).json()["code"] == "invalid"
             assert (await mine.put("/api/patients/none/ai-switches/chat", json={"on": False})).status_code == 404
             assert (await theirs.get("/api/ai/switches", params={"patient": ward.patient})).status_code == 200
+
+
+async def test_the_switches_hold_at_the_openai_doors_too(tmp_path: Path) -> None:
+    async with ward_at(tmp_path) as ward, ward.api.client(ward.doctor) as client:
+        for function, at, sent in (
+            ("chat", "/v1/chat/completions", {"json": ASK}),
+            ("transcription", "/v1/audio/transcriptions", {"files": {"file": ("a.wav", wav(0.5))}}),
+        ):
+            assert (await client.post(at, **sent)).status_code == 200
+            await client.put(f"/api/ai/switches/{function}", json={"on": False})
+            refused = await client.post(at, **sent)
+            assert refused.status_code == 403
+            assert "ai.switched_off" in refused.text
+            await client.put(f"/api/ai/switches/{function}", json={"on": True})
+            assert (await client.post(at, **sent)).status_code == 200
