@@ -11,6 +11,7 @@ from appliance.plugin_api.errors import INVALID
 
 _MAX_STOPS: Final = 4
 _MAX_STOP_CHARACTERS: Final = 256
+_MOST_TOKENS: Final = (1 << 31) - 1
 _ANY_OBJECT: Final = {"type": "object"}
 
 
@@ -55,11 +56,11 @@ class ChatCompletionRequest(msgspec.Struct, frozen=True):
     model: str = ""
     stream: bool = False
     stream_options: StreamOptions | None = None
-    max_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=_MOST_TOKENS)] | None = None
+    max_completion_tokens: Annotated[int, msgspec.Meta(ge=1, le=_MOST_TOKENS)] | None = None
     temperature: Annotated[float, msgspec.Meta(ge=0.0, le=2.0)] | None = None
     top_p: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)] | None = None
-    seed: int | None = None
+    seed: Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)] | None = None
     stop: str | list[str] | None = None
     n: int | None = None
     logprobs: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from appliance.plugin_host.choice import Abilities, Choice
 _DEADLINE_S: Final = 300.0
 _MAX_PROMPT_CHARACTERS: Final = 4000
 _GRANULARITIES: Final = frozenset({"word", "segment"})
+_LANGUAGE: Final = re.compile("[a-z]{2,3}|auto")
 _BYTES_PER_SECOND: Final = 2 * SAMPLE_RATE_HZ
 
 
@@ -120,11 +122,14 @@ def _wishes(form: Form) -> _Wishes:
         raise _invalid("timestamp_granularities", "word or segment")
     if granularities and wanted != "verbose_json":
         raise _invalid("timestamp_granularities", "it needs response_format verbose_json")
+    language = form.value("language") or TranscriptionOptions().language
+    if not _LANGUAGE.fullmatch(language):
+        raise _invalid("language", "an ISO 639-1 code such as pt, or auto")
     prompt = form.value("prompt")
     if len(prompt) > _MAX_PROMPT_CHARACTERS:
         raise _invalid("prompt", f"up to {_MAX_PROMPT_CHARACTERS} characters")
     options = TranscriptionOptions(
-        language=form.value("language") or TranscriptionOptions().language,
+        language=language,
         prompt=prompt,
         word_times="word" in granularities,
         temperature=_temperature(form.value("temperature", "0")),

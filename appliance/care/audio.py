@@ -25,6 +25,7 @@ from appliance.care.audio_errors import (
     AUDIO_TRUNCATED,
 )
 from appliance.care.audio_format import Inspection, inspect
+from appliance.care.audio_length import declared_seconds
 from appliance.plugin_api.capabilities import SAMPLE_RATE_HZ
 
 BYTES_PER_SECOND = SAMPLE_RATE_HZ * 2
@@ -48,6 +49,9 @@ async def decode(
             ``audio.too_long`` 413, ``audio.decoder_missing`` 503, ``audio.decoder_stalled`` 422.
     """
     seen = await asyncio.to_thread(inspect, source)
+    declared_s = await asyncio.to_thread(declared_seconds, source, seen.format)
+    if declared_s is not None and declared_s > max_hours * 3600:
+        raise AUDIO_TOO_LONG(field="audio", hours=f"{max_hours:g}")
     limit = int(max_hours * 3600 * BYTES_PER_SECOND)
     produced, status = 0, 0
     for decoder in _usable(seen, standard_decoders() if decoders is None else decoders):
