@@ -89,9 +89,10 @@ def _eval_notes(asked: argparse.Namespace) -> int:
         golds = notes_report.read_folder(asked.folder)
         async with chat_model(asked.home) as model:
             result = await notes_report.evaluate(golds, model, progress("notes"))
+            report = notes_report.as_report(*result)  # while the engine runs: only then it knows its weights' hash
         for what, value, unit in notes_report.rows(*result):
             print(f"{what:58} {value:10.2f} {unit}")
-        print(json.dumps(notes_report.as_report(*result), ensure_ascii=False))
+        print(json.dumps(report, ensure_ascii=False))
         return 0
 
     try:

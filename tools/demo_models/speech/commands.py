@@ -22,7 +22,7 @@ def register(subparsers: Any) -> None:
     train.add_argument("--threads", type=int, default=1, help="of PyTorch; one more prepares the sound")
     export = _verb(subparsers, "export-speech", _export, "write the trained model for mlx_whisper")
     export.add_argument("--out", type=Path, default=PACK)
-    export.add_argument("--bits", type=int, default=6)
+    export.add_argument("--bits", type=int, default=4)
     evaluate = _verb(subparsers, "evaluate-speech", _evaluate, "measure a model through the product's engine")
     evaluate.add_argument("--model", type=Path, default=PACK)
     smoke = subparsers.add_parser("smoke-speech", help="train for under a minute and compare with the recorded curve")

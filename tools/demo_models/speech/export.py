@@ -19,7 +19,7 @@ Weights = dict[str, NDArray[Any]]
 _GROUP_SIZE: Final = 64
 
 
-def export(network: SpeechNetwork, vocabulary: Vocabulary, out: Path, bits: int | None = 6) -> int:
+def export(network: SpeechNetwork, vocabulary: Vocabulary, out: Path, bits: int | None = 4) -> int:
     """Write ``config.json`` and ``weights.safetensors`` and return the latter's bytes; ``bits`` None keeps fp32."""
     import mlx.core as mx
     from mlx import nn
