@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.bench_store import BODY, WRITERS
-from bench.peers import Peer, free_port, listens, postgres_program, run, scratch, wait_for, write_as
+from bench.peers import Peer, free_port, postgres_program, run, scratch, wait_for, write_as
 from bench.report import Report, say
 
 STANDBY = "reserva"
@@ -89,7 +90,7 @@ class PostgresPair:
         server = Peer(name, argv, self.folder / f"{name}.log")
         server.start()
         self._servers.append(server)
-        wait_for(f"PostgreSQL {name}", lambda: listens(port))
+        wait_for(f"PostgreSQL {name}", lambda: accepts(port))
 
     def sql(self, text: str) -> str:
         """The bare answer of the primary."""
@@ -119,6 +120,12 @@ class PostgresPair:
         """End both."""
         for server in reversed(self._servers):
             server.stop()
+
+
+def accepts(port: int) -> bool:
+    """Whether that PostgreSQL takes connections; it listens already while it starts up."""
+    asked = [postgres_program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+    return subprocess.run(asked, check=False).returncode == 0
 
 
 @contextmanager
