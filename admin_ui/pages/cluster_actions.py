@@ -35,7 +35,7 @@ async def _carry_out(view: View, row: ActionRow, again: Callable[[], Awaitable[N
         else await confirmed(name, sentence, yes=name, no=say("act.cancel"))
     )
     if sure:
-        await view.act(view.client.act_on_pair(row.action, row.phrase), say("cluster.begun", name=name))
+        await view.act(view.client.act_on_pair(row.action, asked), say("cluster.begun", name=name))
         await again()
 
 

@@ -99,10 +99,11 @@ def cluster_routes(desk: ClusterDesk | None) -> list[AnyRoute]:
             raise NOT_PAIRED()
         action = _action(request.parameters["action"])
         typed = (await request.body(Confirmed)).typed
-        desk.check(action, typed)
+        check = partial(desk.check, action, typed)
         begin: Callable[[], None] = partial(desk.begin, action, request.principal.username, typed)
 
         def change(tx: Transaction) -> Reply:
+            check()  # here, so that a repeat gets the first answer although things have moved on
             tx.after_commit(begin)
             return Reply(ACCEPTED, Begun(action))
 

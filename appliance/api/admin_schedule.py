@@ -44,10 +44,10 @@ def schedule_routes(desk: ScheduleDesk | None) -> list[AnyRoute]:
         request.about(resource=f"schedule/{name}")
         if desk is None:
             raise NOT_FOUND(what=f"schedule/{name}")
-        desk.check(name)
-        soon = partial(desk.run_soon, name)
+        check, soon = partial(desk.check, name), partial(desk.run_soon, name)
 
         def change(tx: Transaction) -> Reply:
+            check()  # here, so that a repeat gets the first answer although it runs by now
             tx.after_commit(soon)
             return Reply(ACCEPTED, Done(name, "soon"))
 

@@ -12,6 +12,7 @@ import pytest
 from appliance.api.admin_cluster import Action, PairView, Preview
 from appliance.cluster.errors import CONFIRMATION
 from appliance.cluster.model import ClusterStatus, Event, Position, Role
+from appliance.daemon.pair.drill import NO_DRILL
 from appliance.security import audit
 from tests.api.admin_harness import admin_api
 
@@ -28,6 +29,7 @@ class Desk:
     """Counts what it is told to do; ``mark-lost`` costs data."""
 
     begun: list[tuple[str, str, str]] = field(default_factory=list)
+    busy: bool = False
 
     def status(self) -> ClusterStatus:
         return STATUS
@@ -38,8 +40,11 @@ class Desk:
     def check(self, action: Action, typed: str) -> None:
         if action == "mark-lost" and typed != "perder b":
             raise CONFIRMATION(reason="b", phrase="perder b")
+        if action == "drill" and self.busy:
+            raise NO_DRILL(reason="a drill is under way", reason_pt="um simulado está em andamento")
 
     def begin(self, action: Action, by: str, typed: str) -> None:
+        self.busy = True
         self.begun.append((action, by, typed))
 
 
@@ -65,6 +70,18 @@ async def test_a_handover_begins_once_and_is_in_the_audit_log(tmp_path: Path) ->
         assert [(action, typed) for action, _, typed in desk.begun] == [("handover", "")]
         rows = await api.store.read(lambda q: audit.read_events(q, limit=100))
         assert [row.event.action for row in rows if row.event.route.endswith("{action}")] == ["node.manage"] * 2
+
+
+async def test_a_repeated_order_for_a_drill_gets_the_first_answer_and_another_one_is_refused(tmp_path: Path) -> None:
+    desk = Desk()
+    async with admin_api(tmp_path, desk=desk) as api, api.signed_in("it") as http:
+        for replayed in (None, "true"):
+            answer = await http.post("/api/admin/cluster/drill", json={}, headers={"Idempotency-Key": "d"})
+            assert (answer.status_code, answer.headers.get("idempotency-replayed")) == (202, replayed)
+        other = await http.post("/api/admin/cluster/drill", json={})
+        assert (other.status_code, other.json()["code"]) == (409, "cluster.no_drill")
+        assert "em andamento" in other.json()["detail"]
+    assert [(action, by) for action, by, _ in desk.begun] == [("drill", "it")]
 
 
 @pytest.mark.parametrize(
