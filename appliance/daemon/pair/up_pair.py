@@ -107,6 +107,9 @@ class UpPair:
         except (ChildFailedError, TimeoutError) as error:
             await self.stop()
             raise CommandFailedError(f"the pair did not come up: {error or 'no node became the primary'}") from error
+        except BaseException:
+            await self.stop()
+            raise
         ca = nodes[primary]["ca"]
         return {
             "nodes": nodes,
