@@ -125,7 +125,9 @@ async def _draft_part(segments: tuple[Segment, ...], model: ChatModel, call: Cal
 async def _ask(segments: tuple[Segment, ...], model: ChatModel, call: CallOptions) -> Draft:
     numbers = [segment.number for segment in segments]
     options = ChatOptions(
-        max_tokens=_TOKENS_BASE + _TOKENS_PER_SEGMENT * len(segments), json_schema=answer_schema(numbers)
+        max_tokens=_TOKENS_BASE + _TOKENS_PER_SEGMENT * len(segments),
+        json_schema=answer_schema(numbers),
+        public_system=True,  # the instructions are the product's own: their cache serves everybody
     )
     text, reason = "", None
     async with aclosing(model.chat(messages(segments), options, call)) as answer:  # type: ignore[type-var]

@@ -91,6 +91,8 @@ async def test_each_question_is_held_to_a_schema_of_its_own_segments() -> None:
     cited = schema["properties"]["facts"]["items"]["properties"]["segments"]["items"]["enum"]
     assert cited == [1, 2, 3]
     assert chat.asked[0][1].temperature == 0.0
+    assert chat.asked[0][1].public_system
+    assert "sintoma" not in chat.asked[0][0][0].content  # what all share holds nothing that was said
 
 
 async def test_invented_facts_and_sentences_are_kept_and_marked() -> None:
