@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from appliance.config import Paths
 from appliance.daemon.exits import CommandFailedError, Exit
+from appliance.daemon.lock import HomeLock
 from appliance.daemon.pair.namespaces import list_namespaces, why_no_namespaces
 from appliance.daemon.pair.own_network import lay, plan_in_namespaces, take_up
-from appliance.daemon.pair.up_pair import plan_on_loopback, prepare_pair
+from appliance.daemon.pair.up_pair import UpPair, plan_on_loopback, prepare_pair
 
 NAMES = ("a", "b", "w")
 pytestmark = pytest.mark.skipif(why_no_namespaces() is not None, reason=str(why_no_namespaces()))
@@ -39,6 +41,25 @@ def test_this_machine_is_a_client_of_the_network_and_keeps_nothing_of_it(tmp_pat
     assert not [name for name in list_namespaces() if name.startswith(plan.namespaces)]
     shown = subprocess.run(["ip", "route", "get", plan.vip_addresses[0]], capture_output=True, text=True, check=False)
     assert "dev pt-" not in shown.stdout
+
+
+async def test_a_pair_that_runs_keeps_its_network_when_it_is_started_again(tmp_path: Path) -> None:
+    plan = plan_in_namespaces(tmp_path, NAMES)
+    network = lay(plan)
+    run = Paths(tmp_path / "b").run
+    run.mkdir(parents=True)
+    with HomeLock(run), pytest.raises(CommandFailedError) as refused:
+        await UpPair(tmp_path, plan).start()
+    assert refused.value.code is Exit.ALREADY_RUNNING
+    assert network.name("a") in list_namespaces()
+    take_up(plan, network)
+
+
+async def test_a_pair_that_does_not_come_up_takes_its_network_along(tmp_path: Path) -> None:
+    plan = plan_in_namespaces(tmp_path, NAMES)
+    with pytest.raises(CommandFailedError, match="did not come up"):
+        await UpPair(tmp_path, plan).start()  # nothing was founded there
+    assert not [name for name in list_namespaces() if name.startswith(plan.namespaces)]
 
 
 async def test_a_pair_that_was_made_without_an_address_does_not_get_one_in_passing(tmp_path: Path) -> None:
