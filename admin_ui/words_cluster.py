@@ -61,6 +61,7 @@ CLUSTER_WORDS: Final[dict[str, tuple[str, str]]] = {
     "cluster.no_events": ("Nenhuma troca registrada.", "No change on record."),
     "cluster.actions": ("Comandos", "Commands"),
     "cluster.do.handover": ("Passar o comando", "Hand over"),
+    "cluster.refused": ("Agora não: {reason}.", "Not now: {reason}."),
     "cluster.do.drill": ("Fazer um simulado", "Make a drill"),
     "cluster.drill_ok": (
         "{time}: {after} assumiu no lugar de {before}, {seconds} s sem atender{by}",

@@ -60,9 +60,9 @@ def _name(view: View, row: ActionRow) -> str:
 
 
 def _refused(view: View, row: ActionRow) -> str:
-    """Core's reason as a sentence."""
+    """Core's reason as a sentence; it may begin with a node's name, which keeps its small letters."""
     reason = row.refused if view.language == "en" else row.refused_pt or row.refused
-    return reason[:1].upper() + reason[1:] + ("" if reason.endswith(".") else ".") if reason else ""
+    return view.say("cluster.refused", reason=reason.rstrip(".")) if reason else ""
 
 
 def _sentence(view: View, row: ActionRow) -> str:

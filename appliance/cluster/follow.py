@@ -100,8 +100,14 @@ class Follower:
     async def health(self) -> Health:
         """Whether the copy keeps up; a check for the health registry."""
         if self.lag_s > self._stall_s:
-            return Health("degraded", f"the warm copy is {self.lag_txids} transactions behind", "see follow.log")
-        return Health("ok", "the warm copy keeps up")
+            return Health(
+                "degraded",
+                f"the warm copy is {self.lag_txids} transactions behind",
+                "see follow.log",
+                message_pt=f"a cópia viva está {self.lag_txids} transações atrás",
+                advice_pt="veja follow.log",
+            )
+        return Health("ok", "the warm copy keeps up", message_pt="a cópia viva está em dia")
 
     async def finish(self, txid: int, *, deadline_s: float) -> Path:
         """Drain up to ``txid``, stop, check: a database that may be opened for writing. Following is over then.

@@ -211,5 +211,7 @@ class RecordSession:
     async def health(self) -> Health:
         """Litestream's health; a check for the registry."""
         if self._record is None or self._record.litestream is None:
-            return Health("not_configured", "no record is open on this node")
+            return Health(
+                "not_configured", "no record is open on this node", message_pt="nenhum prontuário está aberto neste nó"
+            )
         return await self._record.litestream.health()

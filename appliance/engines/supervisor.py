@@ -314,12 +314,30 @@ class EngineSupervisor:
         """Judged by the last real or synthetic answer."""
         name, status = self.spec.name, self._status
         if status in {EngineStatus.STARTING, EngineStatus.RESTARTING}:
-            return Health("degraded", f"{name} is {status.value}", "wait; the last cause is in the engine list")
+            return Health(
+                "degraded",
+                f"{name} is {status.value}",
+                "wait; the last cause is in the engine list",
+                message_pt=f"{name} está iniciando",
+                advice_pt="espere; a última causa está na lista de motores",
+            )
         if status is not EngineStatus.READY:
-            return Health("failed", f"{name}: {status.value} ({self.last_death})", "see the engine list, then reset it")
+            return Health(
+                "failed",
+                f"{name}: {status.value} ({self.last_death})",
+                "see the engine list, then restart it",
+                message_pt=f"{name} está parado ({self.last_death})",
+                advice_pt="veja a lista de motores e reinicie-o",
+            )
         if self._prober.failures:
-            return Health("degraded", f"{name} does not answer ({self._prober.last_code})", "it is restarted by itself")
-        return Health("ok", f"{name} answers")
+            return Health(
+                "degraded",
+                f"{name} does not answer ({self._prober.last_code})",
+                "it is restarted by itself",
+                message_pt=f"{name} não responde ({self._prober.last_code})",
+                advice_pt="ele é reiniciado sozinho",
+            )
+        return Health("ok", f"{name} answers", message_pt=f"{name} responde")
 
 
 class LoadError(Exception):

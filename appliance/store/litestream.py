@@ -119,12 +119,30 @@ class Litestream:
     async def health(self) -> Health:
         """Whether writes can be confirmed now; a check for the health registry."""
         if self._process is None:
-            return Health("failed", "litestream is not running: no write is confirmed", f"see {self._log_file.name}")
+            return Health(
+                "failed",
+                "litestream is not running: no write is confirmed",
+                f"see {self._log_file.name}",
+                message_pt="o litestream não está rodando: nenhuma gravação é confirmada",
+                advice_pt=f"veja {self._log_file.name}",
+            )
         if self.barrier.waits_s > _ANXIOUS_S:
-            return Health("failed", "litestream does not confirm writes", "check disk space and litestream.log")
+            return Health(
+                "failed",
+                "litestream does not confirm writes",
+                "check disk space and litestream.log",
+                message_pt="o litestream não confirma gravações",
+                advice_pt="confira o espaço em disco e litestream.log",
+            )
         if self._restarts and time.monotonic() - self._started_at < _STEADY_S:
-            return Health("degraded", f"litestream was restarted {self._restarts} times", "see litestream.log")
-        return Health("ok", "litestream confirms writes")
+            return Health(
+                "degraded",
+                f"litestream was restarted {self._restarts} times",
+                "see litestream.log",
+                message_pt=f"o litestream foi reiniciado {self._restarts} vezes",
+                advice_pt="veja litestream.log",
+            )
+        return Health("ok", "litestream confirms writes", message_pt="o litestream confirma as gravações")
 
     async def renew(self) -> Path:
         """Begin a new spool with a snapshot, because the old one failed its proof; returns where that one was put aside.

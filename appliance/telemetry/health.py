@@ -33,9 +33,21 @@ class HealthRegistry:
         try:
             return await asyncio.wait_for(check(), CHECK_TIMEOUT_S)
         except TimeoutError:
-            return Health("failed", f"no answer within {CHECK_TIMEOUT_S:g} s", "look at the part's log")
+            return Health(
+                "failed",
+                f"no answer within {CHECK_TIMEOUT_S:g} s",
+                "look at the part's log",
+                message_pt=f"sem resposta em {CHECK_TIMEOUT_S:g} s",
+                advice_pt="veja o registro (log) desta parte",
+            )
         except Exception as error:  # noqa: BLE001  a broken check must not hide the healthy ones
-            return Health("failed", f"the check itself failed: {type(error).__name__}", "report this")
+            return Health(
+                "failed",
+                f"the check itself failed: {type(error).__name__}",
+                "report this",
+                message_pt=f"a própria verificação falhou: {type(error).__name__}",
+                advice_pt="informe o suporte",
+            )
 
 
 def worst(answers: dict[str, Health]) -> str:

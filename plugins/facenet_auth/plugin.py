@@ -28,12 +28,24 @@ class FacenetAuthPlugin:
 def health(config: FaceConfig) -> Health:
     """What is missing, and the next step."""
     if config.model is None:
-        return Health("not_configured", "no face model is configured", "set plugins.facenet_auth.model to a model file")
+        return Health(
+            "not_configured",
+            "no face model is configured",
+            "set plugins.facenet_auth.model to a model file",
+            message_pt="nenhum modelo de rosto foi configurado",
+            advice_pt="aponte plugins.facenet_auth.model para um arquivo",
+        )
     if config.threshold is None:
         return Health(
             "not_configured", "the face model has no threshold", "calibrate it and set plugins.facenet_auth.threshold"
         )
-    return Health("not_configured", "this version cannot compare faces yet", "remove plugins.facenet_auth.model")
+    return Health(
+        "not_configured",
+        "this version cannot compare faces yet",
+        "remove plugins.facenet_auth.model",
+        message_pt="esta versão ainda não compara rostos",
+        advice_pt="retire plugins.facenet_auth.model",
+    )
 
 
 plugin = FacenetAuthPlugin()

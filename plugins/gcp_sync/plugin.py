@@ -28,12 +28,24 @@ class GcpSyncPlugin:
 def health(config: CloudConfig) -> Health:
     """What is missing, and the next step."""
     if config.bucket is None:
-        return Health("not_configured", "no bucket is configured", "set plugins.gcp_sync.bucket")
+        return Health(
+            "not_configured",
+            "no bucket is configured",
+            "set plugins.gcp_sync.bucket",
+            message_pt="nenhum bucket foi configurado",
+            advice_pt="defina plugins.gcp_sync.bucket",
+        )
     if config.credentials is None:
         return Health(
             "not_configured", "no credentials are configured", "set plugins.gcp_sync.credentials to a key file"
         )
-    return Health("not_configured", "this version cannot mirror the record yet", "remove plugins.gcp_sync.bucket")
+    return Health(
+        "not_configured",
+        "this version cannot mirror the record yet",
+        "remove plugins.gcp_sync.bucket",
+        message_pt="esta versão ainda não espelha o prontuário",
+        advice_pt="retire plugins.gcp_sync.bucket",
+    )
 
 
 plugin = GcpSyncPlugin()

@@ -88,8 +88,14 @@ class MedgemmaPlugin:
 
         async def check() -> Health:
             if model.demonstration:
-                return Health("not_configured", "demonstration model: only the sample consult", "install a model pack")
-            return Health("ok", "model pack in use")
+                return Health(
+                    "not_configured",
+                    "demonstration model: only the sample consult",
+                    "install a model pack",
+                    message_pt="modelo de demonstração: só a consulta de exemplo",
+                    advice_pt="instale um pacote de modelos",
+                )
+            return Health("ok", "model pack in use", message_pt="pacote de modelos em uso")
 
         return [HealthCheck("medgemma_chat.model", check)]
 

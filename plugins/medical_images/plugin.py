@@ -29,9 +29,19 @@ def health(config: ImagesConfig) -> Health:
     """What is missing, and the next step."""
     if config.model is None:
         return Health(
-            "not_configured", "no image model is configured", "set plugins.medical_images.model to a model folder"
+            "not_configured",
+            "no image model is configured",
+            "set plugins.medical_images.model to a model folder",
+            message_pt="nenhum modelo de imagem foi configurado",
+            advice_pt="aponte plugins.medical_images.model para uma pasta",
         )
-    return Health("not_configured", "this version cannot describe images yet", "remove plugins.medical_images.model")
+    return Health(
+        "not_configured",
+        "this version cannot describe images yet",
+        "remove plugins.medical_images.model",
+        message_pt="esta versão ainda não descreve imagens",
+        advice_pt="retire plugins.medical_images.model",
+    )
 
 
 plugin = MedicalImagesPlugin()

@@ -92,9 +92,13 @@ class WhisperPlugin:
         async def check() -> Health:
             if model.demonstration:
                 return Health(
-                    "not_configured", "demonstration model: only the sample dictation", "install a model pack"
+                    "not_configured",
+                    "demonstration model: only the sample dictation",
+                    "install a model pack",
+                    message_pt="modelo de demonstração: só o ditado de exemplo",
+                    advice_pt="instale um pacote de modelos",
                 )
-            return Health("ok", "model pack in use")
+            return Health("ok", "model pack in use", message_pt="pacote de modelos em uso")
 
         return [HealthCheck("whisper_stt.model", check)]
 

@@ -62,8 +62,18 @@ class Fitness:
         """A check for the registry."""
         advice = {FULL: "free disk space", FAILED: "look at the disk", MISSING: "install Prontuário again"}
         code = self.sick_because
-        return (
-            Health("failed", f"this node could not lead: {code}", advice[code]) if code else Health("ok", "could lead")
+        if not code:
+            return Health("ok", "could lead", message_pt="poderia assumir")
+        return Health(
+            "failed",
+            f"this node could not lead: {code}",
+            advice[code],
+            message_pt=f"este nó não poderia assumir: {code}",
+            advice_pt={
+                FULL: "libere espaço em disco",
+                FAILED: "examine o disco",
+                MISSING: "instale o Prontuário de novo",
+            }[code],
         )
 
     async def _run(self) -> None:

@@ -119,7 +119,7 @@ class Following:
     async def health(self) -> Health:
         """Whether the warm copy keeps up."""
         if self._follower is None:
-            return Health("not_configured", "this node follows nobody")
+            return Health("not_configured", "this node follows nobody", message_pt="este nó não acompanha ninguém")
         return await self._follower.health()
 
     def _make(self, epoch: int) -> Follower:

@@ -15,7 +15,7 @@ import pytest_asyncio
 from playwright.async_api import Page, async_playwright, expect
 
 from appliance.api.admin_cluster import Preview
-from appliance.cluster.model import ClusterStatus, Event, Position, Role
+from appliance.cluster.model import ClusterStatus, Drill, Event, Position, Role
 from appliance.plugin_api.errors import define
 from tests.api.admin_harness import PASSWORD
 from tests.system.test_dashboard_browser import TEXT_CONTRAST
@@ -62,15 +62,21 @@ NIGHT = msgspec.structs.replace(
 
 
 HANDOVER = Preview(
-    action="handover", sentence_pt="mac-b passa a atender; nada se perde.", sentence_en="mac-b will serve."
+    action="handover",
+    sentence_pt="mac-b passa a atender; nada se perde.",
+    sentence_en="mac-b will serve.",
+    target="mac-b",
 )
+DRILL = Preview(action="drill", sentence_pt="Simulado: mac-b assume.", sentence_en="A drill.", target="mac-b")
 LOST = Preview(
     action="mark-lost", sentence_pt="mac-b não assume mais.", sentence_en="mac-b won't lead.", phrase="mac-b"
 )
 PROMOTE = Preview(
     action="promote", sentence_pt="mac-a passa a atender.", sentence_en="mac-a will serve.", phrase="mac-a"
 )
-REFUSED_PROMOTE = Preview(action="promote", sentence_pt="x", sentence_en="x", refused="mac-a já atende.")
+REFUSED_PROMOTE = Preview(
+    action="promote", sentence_pt="x", sentence_en="x", refused="mac-a leads", refused_pt="mac-a já atende"
+)
 
 
 @dataclass
@@ -89,8 +95,8 @@ class Desk:
         return self.actions
 
     def check(self, action: str, typed: str) -> None:
-        phrase = next(one.phrase for one in self.actions if one.action == action)
-        assert typed == phrase
+        asked = next(one.phrase or one.target for one in self.actions if one.action == action)
+        assert typed == asked
         if self.refuses:
             raise REFUSED()
 
@@ -161,24 +167,43 @@ async def test_the_page_follows_what_happens(running: Running) -> None:
     async with cluster_page(running, PAIRED, HANDOVER) as page:
         await expect(tile(page, "Gravação")).to_contain_text("par completo", timeout=PATIENCE_MS)
         running.desk.now = msgspec.structs.replace(PAIRED, mode="degraded", in_sync=None, unreplicated_rows=1250)
-        running.desk.actions = (msgspec.structs.replace(HANDOVER, refused="mac-b está atrasado."),)
+        running.desk.actions = (msgspec.structs.replace(HANDOVER, refused="b lags", refused_pt="mac-b está atrasado."),)
         await expect(tile(page, "Gravação")).to_contain_text("1.250 gravações ainda só neste Mac", timeout=PATIENCE_MS)
         await expect(page.get_by_role("button", name="Passar o comando")).to_be_disabled(timeout=PATIENCE_MS)
         await expect(page.locator(".commands")).to_contain_text("mac-b está atrasado.")
 
 
-async def test_a_handover_asks_first(running: Running) -> None:
-    async with cluster_page(running, PAIRED, HANDOVER) as page:
-        await page.get_by_role("button", name="Passar o comando").click()
+@pytest.mark.parametrize(("action", "name"), [(HANDOVER, "Passar o comando"), (DRILL, "Fazer um simulado")])
+async def test_nothing_moves_before_the_name_of_the_other_mac_is_typed(
+    running: Running, action: Preview, name: str
+) -> None:
+    async with cluster_page(running, PAIRED, action) as page:
+        await page.get_by_role("button", name=name).click()
         question = page.get_by_role("alertdialog")
-        await expect(question).to_contain_text("nada se perde")
+        await expect(question).to_contain_text(action.sentence_pt)
         await question.get_by_role("button", name="Cancelar").click()
         await expect(question).to_have_count(0)
-        assert running.desk.begun == []
-        await page.get_by_role("button", name="Passar o comando").click()
-        await question.get_by_role("button", name="Passar o comando").click()
+        await page.get_by_role("button", name=name).click()
+        go = question.get_by_role("button", name=name)
+        await expect(go).to_be_disabled()
+        await question.get_by_role("textbox").fill("mac-b")
+        await go.click()
         await expect(page.locator(".q-notification")).to_contain_text("começou", timeout=PATIENCE_MS)
-    assert running.desk.begun == [("handover", "it", "")]
+    assert running.desk.begun == [(action.action, "it", "mac-b")]
+
+
+async def test_the_last_drill_says_how_long_nobody_served_and_who_asked(running: Running) -> None:
+    drill = Drill("2026-11-14T03:00:00.000Z", 0.62, ok=True, by="ana.ti", before="mac-b", after="mac-a")
+    async with cluster_page(running, msgspec.structs.replace(PAIRED, drill=drill), DRILL) as page:
+        facts = page.locator(".facts")
+        await expect(facts).to_contain_text("mac-a assumiu no lugar de mac-b, 0,620 s sem atender", timeout=PATIENCE_MS)
+        await expect(facts).to_contain_text("pedido por ana.ti")
+        waits = msgspec.structs.replace(DRILL, refused="a drill waits", refused_pt="um simulado já espera")
+        running.desk.actions = (waits,)
+        await expect(page.locator(".commands")).to_contain_text(
+            "Agora não: um simulado já espera.", timeout=PATIENCE_MS
+        )
+        await expect(page.get_by_role("button", name="Fazer um simulado")).to_be_disabled()
 
 
 async def test_where_data_is_at_stake_the_name_must_be_typed(running: Running) -> None:
@@ -213,6 +238,7 @@ async def test_a_refused_command_says_why(running: Running) -> None:
     async with cluster_page(running, PAIRED, HANDOVER) as page:
         running.desk.refuses = True
         await page.get_by_role("button", name="Passar o comando").click()
+        await page.get_by_role("alertdialog").get_by_role("textbox").fill("mac-b")
         await page.get_by_role("alertdialog").get_by_role("button", name="Passar o comando").click()
         await expect(page.locator(".q-notification")).to_contain_text("A reserva está atrasada", timeout=PATIENCE_MS)
 
