@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -101,14 +102,17 @@ def _own_url(node: str) -> str:
 
 async def _divergent(lab: PairLab, primary: str) -> int:
     """How many rows wait for review once the comparison is through."""
-    await until(lambda: len(_queue(lab, primary)) > 0, "no row waits for review")
-    return len(_queue(lab, primary))
+    await until(lambda: _waiting(lab, primary) > 0, "no row waits for review")
+    return _waiting(lab, primary)
 
 
-def _queue(lab: PairLab, primary: str) -> list[Any]:
+def _waiting(lab: PairLab, primary: str) -> int:
     argv = [*PRONTUARIO, "cluster", "divergences", "--json", "--home", str(lab.home(primary))]
     told = subprocess.run(argv, check=True, capture_output=True, text=True, cwd=ROOT, timeout=60).stdout
-    return list(json.loads(told)["rows"])
+    answer = json.loads(told)
+    kinds = Counter(f"{row['row']['table']} {row['row']['kind']}" for row in answer["rows"])
+    say(f"waiting for review: {answer['count']}; of the first {len(answer['rows'])}: {dict(kinds)}")
+    return int(answer["count"])
 
 
 def _kept_aside(lab: PairLab, node: str) -> list[Path]:
