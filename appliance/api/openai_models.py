@@ -10,6 +10,7 @@ import msgspec
 from appliance.api.openai_errors import MODEL_UNKNOWN
 from appliance.plugin_api.capabilities import ModelInfo
 
+_MOST_SHOWN = 80
 ALIASES = frozenset({"", "default", "whisper-1"})
 """Names that mean "the model that serves here"; older clients cannot be told another name for speech than ``whisper-1``."""
 
@@ -44,10 +45,10 @@ def find_model(models: Sequence[ModelInfo], name: str) -> ModelInfo:
     for model in models:
         if model.id == name:
             return model
-    raise MODEL_UNKNOWN(field="model", model=name)
+    raise MODEL_UNKNOWN(field="model", model=name[:_MOST_SHOWN])
 
 
 def require_model(models: Sequence[ModelInfo], name: str, capability: str) -> None:
     """Refuse a name that no model of ``capability`` has: an answer never pretends to come from another model."""
     if name not in ALIASES and not any(model.id == name and model.capability == capability for model in models):
-        raise MODEL_UNKNOWN(field="model", model=name)
+        raise MODEL_UNKNOWN(field="model", model=name[:_MOST_SHOWN])
