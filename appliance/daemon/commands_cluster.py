@@ -115,6 +115,39 @@ def mark_lost(home: Path, typed: str | None) -> None:
     _act(home, "mark-lost", typed)
 
 
+@cluster.command("vote-alone")
+@home_option
+@_typed_option
+def vote_alone(home: Path, typed: str | None) -> None:
+    """Last resort: the other two voters are lost for good, and this machine's voter goes on alone. It says the price, and asks."""
+    from appliance.daemon.pair.last_voter import go_on_alone
+    from appliance.daemon.pair.voter import voter_of
+
+    asyncio.run(go_on_alone(voter_of(home), typed=typed, say=click.echo, prompt=click.prompt))
+
+
+@cluster.command()
+@home_option
+@click.argument("name")
+def readmit(home: Path, name: str) -> None:
+    """Take the lost voter NAME into the set again, one at a time; it tells what to run on that machine."""
+    from appliance.daemon.pair.last_voter import readmit as take_in
+    from appliance.daemon.pair.voter import voter_of
+
+    asyncio.run(take_in(voter_of(home), name, say=click.echo))
+
+
+@cluster.command()
+@home_option
+@click.option("--voters", required=True, help="The set as prontuario cluster readmit told it.")
+def rejoin(home: Path, voters: str) -> None:
+    """On a voter's machine, stopped: put its old votes aside and join the set that took it in."""
+    from appliance.daemon.pair.last_voter import rejoin as begin_anew
+    from appliance.daemon.pair.voter import voter_of
+
+    begin_anew(voter_of(home), voters)
+
+
 @cluster.command()
 @home_option
 def drill(home: Path) -> None:

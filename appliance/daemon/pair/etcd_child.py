@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -87,8 +88,12 @@ def own_voter(paths: Paths, config: Config) -> Voter | None:
 class RunningVoter:
     """A member that runs until ``stop``, or until this process is gone. ``ended`` says that it ended by itself."""
 
-    def __init__(self, voter: Voter) -> None:
+    def __init__(
+        self, voter: Voter, command: Callable[[Voter], list[str]] = lambda voter: voter.member.command()
+    ) -> None:
+        """``command`` tells how it is started this time."""
         self._voter = voter
+        self._command = command
         self._leash: int | None = None
         self._lock: ProcessLock | None = None
         self._process: asyncio.subprocess.Process | None = None
@@ -101,7 +106,7 @@ class RunningVoter:
             CommandFailedError: it ended at once; its log says why.
         """
         folder, member = self._voter.folder, self._voter.member
-        argv = member.command()
+        argv = self._command(self._voter)
         make_private_folder(folder)
         member.prepare()
         self._lock = await ProcessLock.take(folder / "lock")
