@@ -37,7 +37,11 @@ def health(config: FaceConfig) -> Health:
         )
     if config.threshold is None:
         return Health(
-            "not_configured", "the face model has no threshold", "calibrate it and set plugins.facenet_auth.threshold"
+            "not_configured",
+            "the face model has no threshold",
+            "calibrate it and set plugins.facenet_auth.threshold",
+            message_pt="o modelo de rosto não tem limiar",
+            advice_pt="calibre-o e defina plugins.facenet_auth.threshold",
         )
     return Health(
         "not_configured",

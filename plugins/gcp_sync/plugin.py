@@ -37,7 +37,11 @@ def health(config: CloudConfig) -> Health:
         )
     if config.credentials is None:
         return Health(
-            "not_configured", "no credentials are configured", "set plugins.gcp_sync.credentials to a key file"
+            "not_configured",
+            "no credentials are configured",
+            "set plugins.gcp_sync.credentials to a key file",
+            message_pt="nenhuma credencial foi configurada",
+            advice_pt="aponte plugins.gcp_sync.credentials para um arquivo de chave",
         )
     return Health(
         "not_configured",

@@ -69,4 +69,5 @@ def test_the_index_names_every_page() -> None:
         "disk-full",
         "old-primary-returns",
         "rolling-upgrade",
+        "copy-failed",
     }

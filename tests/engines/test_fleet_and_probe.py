@@ -56,6 +56,18 @@ async def test_an_engine_that_does_not_fit_does_not_keep_the_others_from_startin
     assert rows == {"huge": ("refused", "engine.memory"), "small": ("ready", "")}
 
 
+async def test_a_person_restarts_an_engine_and_it_answers_again(fleet: EngineFleet, ask: Ask, until: Until) -> None:
+    fleet.add(fleet.make(EngineSpec("one", ECHO), "toy"))
+    await fleet.start()
+    assert await fleet.wait_ready(60)
+    (before,) = fleet.report()
+    assert fleet.restart("one")
+    assert not fleet.restart("two")
+    await until(lambda: fleet.report()[0].status == "ready" and fleet.report()[0].pid not in (0, before.pid))
+    assert fleet.report()[0].restarts == before.restarts + 1
+    assert await ask(fleet.engine("one"), "echo", b"x") == [b"x"]
+
+
 async def test_two_engines_can_not_have_one_name(fleet: EngineFleet) -> None:
     fleet.add(fleet.make(EngineSpec("same", ECHO), "a"))
     with pytest.raises(ValueError, match="same"):
