@@ -65,7 +65,10 @@ class Splitter:
         """The sentences that this piece completes."""
         self._rest += text
         *whole, self._rest = _parts(self._rest)
-        if whole and self._rest.lstrip()[:1] in ("", "["):  # a citation may still come and belongs to the sentence before
+        if whole and self._rest.lstrip()[:1] in (
+            "",
+            "[",
+        ):  # a citation may still come and belongs to the sentence before
             self._rest = whole.pop() + self._rest
         yield from (sentence for sentence in whole if _says_something(sentence))
 
