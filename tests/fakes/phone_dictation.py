@@ -59,11 +59,16 @@ class LiveRecording:
         self._path = f"/api/dictations/{dictation}/stream"
         self._pieces = pieces
         self._refused = ""
+        self._unanswered = 0
+        self.window = 1
+        """How many chunks go out before the first of them must be acknowledged."""
         self.acknowledged: set[int] = set()
         """Chunks that the service said are durable; after a break none of these may be missing."""
         self.connections = 0
         self.lost: set[int] = set()
         """Acknowledged chunks that the service asked for again. Must stay empty."""
+        self.told: list[dict[str, Any]] = []
+        """Every event of every connection, for the screen."""
 
     async def send(self, *, pace: Pace = _at_once, patience_s: float = 60.0) -> None:
         """Bring every chunk over and close the recording, over any number of connections.
@@ -101,16 +106,19 @@ class LiveRecording:
             proxy=None,
         ) as line:
             self.connections += 1
+            self._unanswered = 0
             while True:
                 for sequence in await self._missing(line):
                     await pace()
                     await self._send_one(line, sequence)
+                while self._unanswered:
+                    await self._acknowledged(line)
                 if await self._complete(line):
                     return
 
     async def _missing(self, line: ClientConnection) -> list[int]:
         await line.send(json.dumps({"missing": len(self._pieces)}))
-        missing: list[int] = (await _answer(line, "received"))["missing"]
+        missing: list[int] = (await self._answer(line, "received"))["missing"]
         self.lost |= self.acknowledged & set(missing)
         return missing
 
@@ -119,18 +127,43 @@ class LiveRecording:
         digest = hashlib.sha256(piece).hexdigest()
         await line.send(json.dumps({"sequence": sequence, "sha256": digest, "size": len(piece)}))
         await line.send(piece)
-        told = await _answer(line, "acknowledged")
+        self._unanswered += 1
+        while self._unanswered >= self.window:
+            await self._acknowledged(line)
+
+    async def _acknowledged(self, line: ClientConnection) -> None:
+        told = await self._answer(line, "acknowledged")
+        self._unanswered -= 1
         self.acknowledged.add(told["acknowledged"])
 
     async def _complete(self, line: ClientConnection) -> bool:
         await line.send(json.dumps({"complete": _whole(self._pieces)}))
         try:
-            await _answer(line, "completed")
+            await self._answer(line, "completed")
         except RefusedError as error:
             if error.problem.get("code") != "dictation.gap":
                 raise
             return False
         return True
+
+    async def _answer(self, line: ClientConnection, wanted: str) -> dict[str, Any]:
+        """The answer that has the key ``wanted``; events in between are for the screen. A refusal that may pass is a break."""
+        while True:
+            message = await self.hear(line)
+            if wanted in message and "event" not in message:
+                return message
+            if "error" in message:
+                problem = message["error"]
+                if str(problem.get("code", "")).startswith(PASSING):
+                    raise TimeoutError(problem["code"])
+                raise RefusedError(0, problem)
+
+    async def hear(self, line: ClientConnection) -> dict[str, Any]:
+        """The next message, whatever it is."""
+        message: dict[str, Any] = json.loads(await line.recv())
+        if "event" in message:
+            self.told.append(message)
+        return message
 
     async def _understand(self, error: Exception) -> None:
         """Renew the session if that was it; raise what no new connection would mend."""
@@ -143,19 +176,6 @@ class LiveRecording:
             await self._phone.renew_session(self._refused)
         elif status and status not in TRY_AGAIN:
             raise RefusedError(status, {}) from error
-
-
-async def _answer(line: ClientConnection, wanted: str) -> dict[str, Any]:
-    """The answer that has the key ``wanted``; events in between are for the screen. A refusal that may pass is a break."""
-    while True:
-        message: dict[str, Any] = json.loads(await line.recv())
-        if wanted in message and "event" not in message:
-            return message
-        if "error" in message:
-            problem = message["error"]
-            if str(problem.get("code", "")).startswith(PASSING):
-                raise TimeoutError(problem["code"])
-            raise RefusedError(0, problem)
 
 
 def _whole(pieces: Sequence[bytes]) -> dict[str, Any]:

@@ -92,6 +92,23 @@ def alarm(length_s: float, every_s: float, beep_s: float = 0.15) -> Sound:
     return (chord * (time % every_s < beep_s)).astype(np.float32)
 
 
+def music(length_s: float, seed: int = 0) -> Sound:
+    """A plucked melody with vibrato over held chords, and a drum on every other beat."""
+    scale = (261.63, 293.66, 329.63, 349.23, 392.0, 440.0, 493.88, 523.25)
+    draw, beat = np.random.default_rng(seed), RATE // 3
+    out = silence(length_s)
+    for number, start in enumerate(range(0, len(out), beat)):
+        time = np.arange(min(beat, len(out) - start)) / RATE
+        note = scale[int(draw.integers(len(scale)))] * (1 + 0.004 * np.sin(2 * np.pi * 6 * time))
+        pluck = np.sum([np.sin(2 * np.pi * part * np.cumsum(note) / RATE) / part for part in (1, 2, 3, 4)], axis=0)
+        chord = np.sum([np.sin(np.pi * scale[int(draw.integers(8))] * time) for _ in range(3)], axis=0)
+        drum = draw.standard_normal(len(time)) * np.exp(-time * 40) * (number % 2)
+        out[start : start + len(time)] += (0.15 * pluck * np.exp(-time * 5) + 0.05 * chord + 0.1 * drum).astype(
+            np.float32
+        )
+    return out
+
+
 NOT_SPEECH = {
     "silence": silence(4),
     "faint noise": white(4, 0.0005),
@@ -107,6 +124,8 @@ NOT_SPEECH = {
     "slow beeps": alarm(4, 1.0),
     "fast beeps": alarm(4, 0.3),
     "beeps in noise": alarm(4, 1.0) + white(4, 0.01),
+    "music": music(4),
+    "other music": music(8, seed=3),
     "clipped noise": np.sign(white(4)).astype(np.float32),
 }
 

@@ -14,6 +14,7 @@ from tests.conftest import RunningNode
 SAMPLE = files("appliance.daemon") / "sample"
 NAMES = ("consult", "consult_2")
 WORST_WER = 0.05
+READY_S = 240.0
 FactRow = tuple[str, str, str | None, bool, str | None, tuple[int, ...]]
 T = TypeVar("T")
 
@@ -46,6 +47,17 @@ def note_sentences(note: dict[str, Any]) -> dict[str, tuple[int, ...]]:
         for section in note["sections"]
         for sentence in section["sentences"]
     }
+
+
+async def until_it_hears(node: RunningNode) -> None:
+    """A node serves before its models are loaded."""
+    async with asyncio.timeout(READY_S):
+        while True:
+            with node.http("physician") as http:
+                models = http.get("/v1/models").json()["data"]
+            if any(model["capability"] == "speech_to_text" and model["ready"] for model in models):
+                return
+            await asyncio.sleep(0.2)
 
 
 def by_phone(node: RunningNode, user: str, call: Callable[[Phone], Awaitable[T]]) -> T:
