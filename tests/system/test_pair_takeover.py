@@ -59,7 +59,11 @@ def test_a_planned_handover_loses_nothing_and_is_measured(tmp_path: Path) -> Non
             assert [b.get(f"/fhir/R4/Patient/{one}").status_code for one in ids] == [200] * 5
             eventually(lambda: mode_of(b) == "paired", "a follows")
             told = json.loads(command("cluster", "status", "--home", str(tmp_path / "pair" / "b"), "--json").stdout)
-            assert told["last_drill"] is not None
+            drill = told["drill"]
+            assert (drill["before"], drill["after"], drill["ok"]) == ("a", "b", True)
+            tasks = json.loads(command("schedule", "list", "--home", str(tmp_path / "pair" / "b"), "--json").stdout)
+            proofs = {task["node"]: task["here"] for task in tasks if task["name"] == "restore-proof"}
+            assert proofs == {"b": False, "a": True}, "the standby proves what it received, and the primary knows"
             refused = command(
                 "cluster", "mark-lost", "--home", str(tmp_path / "pair" / "b"), "--yes-i-typed", "a", check=False
             )

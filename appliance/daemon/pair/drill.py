@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
@@ -17,6 +17,7 @@ import httpx
 
 from appliance.care.under_way import consults_under_way
 from appliance.cluster import operator
+from appliance.cluster.etcd_keys import Request
 from appliance.cluster.model import ClusterStatus, Drill, Event
 from appliance.cluster.roles import RoleLoop
 from appliance.config import Config, Paths
@@ -35,6 +36,8 @@ PATIENCE_S: Final = 3600.0
 LOOK_S: Final = 5.0
 NEWS_S: Final = 1.0
 _POLL_S: Final = 0.02
+_TRIES: Final = 4
+_PAUSE_S: Final = 0.5
 _ASK_LIMIT_S: Final = 1.0
 KINDS: Final = frozenset({"drill", "drill_failed"})
 
@@ -176,7 +179,7 @@ class Drills:
         log.info("a drill begins", epoch=before.epoch, node=before.leader)
         watch = asyncio.create_task(gap.until_after(before.epoch), name="stop-watch")
         try:
-            await operator.handover(self._roles, by)
+            await self._order(by, before)
             done, _ = await asyncio.wait({watch}, timeout=LIMIT_S)
         finally:
             watch.cancel()
@@ -185,8 +188,17 @@ class Drills:
         drill = Drill(
             instant(self._clock.now()), round(gap.longest_s, 3), ok, by, before.leader or "", before.peer if ok else ""
         )
-        await self._roles.keys.record_drill(drill)
+        await _insist(lambda: self._roles.keys.record_drill(drill))
         log.info("a drill ended", status="ok" if ok else "failed", duration_ms=int(drill.outage_s * 1000))
+
+    async def _order(self, by: str, before: ClusterStatus) -> None:
+        """Ask for the handover; always to the same node, so that asking again can't hand back what was handed over.
+
+        Raises:
+            ProntuarioError: ``cluster.no_quorum``, after several tries.
+        """
+        request = Request(before.peer, by, instant(self._clock.now()), before.epoch)
+        await _insist(lambda: self._roles.keys.ask("handover", request))
 
     # -- telling of it --------------------------------------------------------------------------------------------------
     async def _listen(self) -> None:
@@ -217,6 +229,15 @@ class Drills:
     def _tell(self, kind: str, pt: str, en: str) -> None:
         node, epoch = self._roles.settings.node, self._roles.epoch
         self._roles.timeline.add(Event(instant(self._clock.now()), node, kind, pt, en, epoch))
+
+
+async def _insist(call: Callable[[], Awaitable[None]]) -> None:
+    """Voters that are slow for a moment are no reason to give up; ``call`` may be carried out twice."""
+    for _ in range(_TRIES):
+        with suppress(ProntuarioError):
+            return await call()
+        await asyncio.sleep(_PAUSE_S)
+    return await call()
 
 
 def as_event(drill: Drill, epoch: int) -> Event:
