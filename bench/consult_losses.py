@@ -140,11 +140,7 @@ class Rounds:
         for number in range(TRIES * rounds):  # a consult may be over before its blow falls: that one does not count
             if len(self.losses) == rounds:
                 return
-            loss = (
-                Loss(self._rng.uniform(0, calm.seconds * 0.95))
-                if number % 2
-                else Loss(self._rng.uniform(0, WITHIN_STEP_S), step=self._rng.randint(1, calm.steps))
-            )
+            loss = self._draw(number, calm)
             taken = await self.one(loss)
             self.taken.append(taken)
             if loss.struck:
@@ -158,6 +154,13 @@ class Rounds:
             )
             told = f"{taken.consult.acknowledged} acknowledged, silent for {taken.silence_s:.1f} s at most"
             say(f"{len(self.losses)}/{rounds}: {what}; done in {taken.seconds:.1f} s; {told}; wrong: {taken.wrong}")
+
+    def _draw(self, number: int, calm: Taken) -> Loss:
+        """By time, by step, by time, at the review or the signature, and so on."""
+        if number % 2 == 0:
+            return Loss(self._rng.uniform(0, calm.seconds * 0.95))
+        first = calm.steps - 1 if number % 4 == 3 else 1
+        return Loss(self._rng.uniform(0, WITHIN_STEP_S), step=self._rng.randint(first, calm.steps))
 
     def report(self, rounds: int) -> Report:
         """The figures."""
