@@ -2,9 +2,9 @@
 
 ``python bench/consult_losses.py [--rounds 20] [--seed N]``. Each round takes the sample consult live (100 ms frames over the
 WebSocket) with the reference phone; at a random moment every process of the primary is killed, a few seconds later the node
-starts again, and the consult goes on at the other. Moments are drawn half over the time of an undisturbed consult, half over
-its steps (a frame, a review and a signature take a moment, the models take long). Two whole nodes and three voters on
-loopback; ``--keep DIR`` keeps their homes and logs.
+starts again, and the consult goes on at the other. Moments are drawn half over the time of an undisturbed
+consult, a quarter over its steps, most of them frames, and a quarter at the review and the signature. Two whole nodes and
+three voters on loopback; ``--keep DIR`` keeps their homes and logs.
 """
 
 from __future__ import annotations
