@@ -126,6 +126,8 @@ class CutRecording(LiveRecording):
             raise ConnectionResetError
         await super()._send_one(line, sequence)
         if sequence in self._listen_at and not self.guesses():
+            while self._unanswered:
+                await self._acknowledged(line)
             await self._wait(line, lambda: bool(self.guesses()), GUESS_PATIENCE_S)
 
     async def _complete(self, line: ClientConnection) -> bool:
