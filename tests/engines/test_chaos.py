@@ -37,7 +37,10 @@ async def ends(tasks: list[asyncio.Task[Any]]) -> Counter[str]:
 
 
 async def streams(engine: Any, ask: Ask, until: Until, **options: Any) -> list[asyncio.Task[Any]]:
-    tasks = [asyncio.create_task(ask(engine, "stream", [LENGTH, 0.0005], **options)) for _ in range(STREAMS)]
+    tasks = [
+        asyncio.create_task(ask(engine, "stream", [LENGTH, 0.0005], **{"user": f"user{number % 9}", **options}))
+        for number in range(STREAMS)
+    ]
     await until(lambda: engine.running == STREAMS)
     return tasks
 
