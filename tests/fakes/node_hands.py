@@ -16,6 +16,7 @@ class FakeHands:
         self.node = node
         self.held = held
         self.did: list[str] = []
+        self.doing = ""
         self.failing: set[str] = set()
         self.slow_s = 0.0
         self.fenced = 0
@@ -73,6 +74,7 @@ class FakeHands:
         self.address_until = None
 
     async def _do(self, what: str) -> None:
+        self.doing = what
         await asyncio.sleep(self.slow_s)
         if what.split(maxsplit=1)[0] in self.failing:
             raise NO_HANDOVER(reason="the fake was told to fail")

@@ -19,6 +19,10 @@ class Recorded:
         self._log = log
         self._name = name
 
+    @property
+    def disks(self) -> dict[str, Recorded]:
+        return {node: Recorded(self._log, f"disk {node}.") for node in ("a", "b")}
+
     def __getattr__(self, name: str) -> Any:
         if name == "net":
             return Recorded(self._log, "net.")
@@ -54,6 +58,9 @@ def befall(name: str, node: str = "a") -> tuple[list[str], list[str]]:
         ("split off", ["net.isolate(a, direct=True)"], ["net.heal()"]),
         ("planned handover", ["hand_over(a)"], []),
         ("core killed", ["kill_core(a)"], []),
+        ("etcd member killed", ["kill_named(a, etcd)"], []),
+        ("disk full on the primary", ["disk a.fill()"], ["disk a.free()"]),
+        ("disk full on the standby", ["disk b.fill()"], ["disk b.free()"]),
         ("voter cut", ["net.isolate(voter)"], [f"net.heal(voter, {one})" for one in ("a", "b", "client")]),
     ],
 )
@@ -61,8 +68,16 @@ def test_a_fault_hurts_what_it_names_and_heals(name: str, hurt: list[str], heale
     assert befall(name) == (hurt, healed)
 
 
+def test_a_slow_cable_is_slow_at_both_ends_and_mended_at_both() -> None:
+    hurt, healed = befall("slow cable")
+    assert ["replace" in call for call in hurt] == [True, True]
+    assert ["del" in call for call in healed] == [True, True]
+    for calls in (hurt, healed):
+        assert [call.partition(",")[0] for call in calls] == ["net.run(a", "net.run(b"]
+
+
 def test_every_fault_has_been_described_above() -> None:
-    assert len(MIXED) == 12
+    assert len(MIXED) == 16
     assert MEASURED.keys() <= MIXED.keys()
 
 
