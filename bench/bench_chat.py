@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +37,8 @@ AIM_TOKENS, AIM_TTFT, AIM_DIRECT, AIM_BESIDE = 1.3, 0.5, 0.95, 2.0
 FROM_STREAMS = 8
 TTFT_STREAMS = 32
 TRIES = 9
+MOST_PROMPTS = 10_000
+_asked = itertools.count(1)
 
 
 @dataclass
@@ -80,9 +84,15 @@ async def one(http: httpx.AsyncClient, model: str, prompt: str, tokens: int, run
         run.firsts.append(first)
 
 
+def fresh(count: int) -> list[str]:
+    """Prompts that were never asked before: a prompt equal to a cached one ends ``mlx_lm.server``'s generation for good."""
+    first = next(_asked) * MOST_PROMPTS
+    return [f"Consulta {first + number}. {prompt}" for number, prompt in enumerate(prompts(count))]
+
+
 async def load(http: httpx.AsyncClient, model: str, streams: int, turns: int, tokens: int) -> Run:
     """``streams`` at a time, each asking again when it is answered."""
-    run, waiting = Run(), iter(prompts(streams * turns))
+    run, waiting = Run(), iter(fresh(streams * turns))
 
     async def stream() -> None:
         for prompt in waiting:
@@ -94,8 +104,17 @@ async def load(http: httpx.AsyncClient, model: str, streams: int, turns: int, to
     return run
 
 
+def expanded(scratch: str) -> Path:
+    """The same weights in fp32, as our engine computes on a CPU: neither 4-bit nor half precision reaches the BLAS there."""
+    target = Path(scratch) / "model"
+    convert = [sys.executable, "-m", "mlx_lm", "convert", "--dequantize", "--dtype", "float32"]
+    paths = ["--hf-path", str(DEMONSTRATION), "--mlx-path", str(target)]
+    subprocess.run([*convert, *paths], check=True, stdout=subprocess.DEVNULL, env=os.environ | {"HF_HUB_OFFLINE": "1"})
+    return target
+
+
 @contextmanager
-def mlx_server() -> Iterator[str]:
+def mlx_server(model: Path) -> Iterator[str]:
     """The peer; its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -106,7 +125,7 @@ def mlx_server() -> Iterator[str]:
         "mlx_lm",
         "server",
         "--model",
-        str(DEMONSTRATION),
+        str(model),
         "--port",
         str(port),
         "--log-level",
@@ -155,7 +174,7 @@ def rows(report: Report, streams: int, mine: Run, peer: Run) -> None:
 async def beside_a_long_prompt(http: httpx.AsyncClient, model: str, words: int, report: Report) -> None:
     """The wait for the first token of short requests alone, and while long prompts are being read."""
     alone, beside = Run(), Run()
-    short = prompts(2 * TRIES)
+    short = fresh(2 * TRIES)
     for prompt in short[:TRIES]:
         await one(http, model, prompt, 4, alone)
     for number, prompt in enumerate(short[TRIES:]):
@@ -184,12 +203,13 @@ async def measure(node: BenchNode, report: Report, asked: argparse.Namespace) ->
     assert peer.stdin is not None
     peer.stdin.close()
     peer.wait(30)
-    with mlx_server() as address:
+    with tempfile.TemporaryDirectory(prefix="prontuario-bench-") as scratch, mlx_server(expanded(scratch)) as address:
+        name = str(Path(scratch) / "model")
         async with httpx.AsyncClient(base_url=address, timeout=900, limits=httpx.Limits(max_connections=None)) as http:
-            await load(http, str(DEMONSTRATION), 1, 1, asked.tokens)
+            await load(http, name, 1, 1, asked.tokens)
             for count in counts:
                 say(f"mlx_lm.server, {count} streams…")
-                rows(report, count, mine[count], await load(http, str(DEMONSTRATION), count, asked.turns, asked.tokens))
+                rows(report, count, mine[count], await load(http, name, count, asked.turns, asked.tokens))
 
 
 def main() -> None:
