@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +19,14 @@ import httpx
 import psutil
 import pytest
 
+from appliance.config import Paths
+from appliance.daemon.pair.plan import PairPlan, VipBackend
+from appliance.daemon.pair.up_pair import prepare_pair
 from tests.conftest import command, start_node, stop_node, wait_ready
 
 PATIENCE_S = 180.0
+UNHURRIED = "lease_ttl_s = 3.0\netcd_heartbeat_ms = 150\netcd_election_ms = 1500\nship_deadline_s = 10.0"
+"""On a machine that runs other tests beside this one, a second's stall is no fault: the shipped times would depose and mark."""
 
 
 @dataclass
@@ -110,11 +116,22 @@ def mode_of(http: httpx.Client) -> str:
     return str(http.get("/health/ready").headers["prontuario-mode"])
 
 
+def prepared_pair(home: Path, backend: VipBackend | None = None, disabled: Sequence[str] = ()) -> PairPlan:
+    """Found a pair below ``home`` that is patient with a busy machine; ``disabled`` plugins stay off."""
+    plan = asyncio.run(prepare_pair(home, None, backend))
+    for node in ("a", "b"):
+        config = Paths(home / node).config
+        told = config.read_text().replace("[cluster]\n", f"[cluster]\n{UNHURRIED}\n", 1)
+        config.write_text(f"disabled_plugins = {json.dumps(list(disabled))}\n{told}")
+    return plan
+
+
 @contextmanager
 def running_pair(folder: Path) -> Iterator[RunningPair]:
     """``up --pair --no-restart`` below ``folder``, paired when it is given."""
     home = folder / "pair"
     os.environ.setdefault("PRONTUARIO_TERMINAL_LOG", "info")
+    prepared_pair(home)
     process = start_node(home, "--pair", "--no-restart", "--no-admin")
     pair: RunningPair | None = None
     try:

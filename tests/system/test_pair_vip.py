@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -15,12 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
-from appliance.config import Paths
 from appliance.daemon.pair.namespaces import list_namespaces, why_no_namespaces
 from appliance.daemon.pair.plan import VipBackend
-from appliance.daemon.pair.up_pair import prepare_pair
 from tests.conftest import command, start_node, stop_node, wait_ready
-from tests.system.pair import eventually, mode_of
+from tests.system.pair import eventually, mode_of, prepared_pair
 
 pytestmark = [
     pytest.mark.system,
@@ -35,10 +32,7 @@ ENGINES = ("facenet_auth", "medgemma_chat", "medical_images", "whisper_stt")
 @contextmanager
 def pair_with_address(home: Path, backend: VipBackend) -> Iterator[dict[str, Any]]:
     """``up --pair --vip``; its ready facts. It ends with 0 and leaves no namespace. Engines have no part in this."""
-    plan = asyncio.run(prepare_pair(home, None, backend))
-    for node in ("a", "b"):
-        config = Paths(home / node).config
-        config.write_text(f"disabled_plugins = {json.dumps(ENGINES)}\n{config.read_text()}")
+    plan = prepared_pair(home, backend, ENGINES)
     process = start_node(home, "--pair", "--no-restart", "--no-admin")
     try:
         yield wait_ready(process, home.parent / f"{home.name}.stderr")
