@@ -34,6 +34,7 @@ _MOST_REPEATS: Final = 2
 """Of one sentence in one shard: "Nega febre." would fill the pool otherwise."""
 _AUDIBLE: Final = 60
 _KEPT_SILENCE: Final = 320
+_SHORTEST_WORD_S: Final = 0.02
 _WAIT_S: Final = 2.0
 _PATIENCE_S: Final = 1800.0
 
@@ -80,11 +81,12 @@ def utter(sentence: Sentence, delivery: Delivery) -> Utterance:
     events = [(offset, seconds / delivery.warp) for offset, seconds in spoken.words]
     starts = written_word_starts(sentence.text, sentence.spoken, events, len(wave) / RATE_HZ)
     samples = np.clip(wave[first:last], -32768, 32767).astype(np.int16)
+    latest = max(0.0, len(samples) / RATE_HZ - _SHORTEST_WORD_S)  # an event may lie in the silence that was cut
     return Utterance(
         sentence.text,
         sentence.spoken,
         delivery.voice,
-        tuple(max(0.0, start - first / RATE_HZ) for start in starts),
+        tuple(min(max(0.0, start - first / RATE_HZ), latest) for start in starts),
         samples,
     )
 
