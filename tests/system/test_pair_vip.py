@@ -28,7 +28,7 @@ pytestmark = [
 
 WITH_TRIALS_ONLY = pytest.mark.skipif(
     "PRONTUARIO_TRIALS" not in os.environ,
-    reason="OPEN: beside a full suite the address sometimes never moved (2 of 4 runs), alone it always did; chaos-pair-once kills core",
+    reason="OPEN: beside a full suite the address never moved in 2 of 3 runs, alone it always did; chaos-pair-once kills core too",
 )
 ENGINES = ("facenet_auth", "medgemma_chat", "medical_images", "whisper_stt")
 
