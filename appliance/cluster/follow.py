@@ -26,6 +26,7 @@ from appliance.store import durable, leash
 from appliance.store.litestream_config import program
 from appliance.store.process_lock import ProcessLock
 from appliance.store.sqlite import inspect
+from appliance.store.threads import to_the_end
 from appliance.telemetry.logs import get_logger
 
 log = get_logger("follow")
@@ -123,7 +124,7 @@ class Follower:
             await asyncio.sleep(_DRAIN_POLL_S)
         await self.close()
         await asyncio.to_thread(check_quickly, self.database)
-        await asyncio.to_thread(_settle, self.database)
+        await to_the_end(_settle, self.database)
         return self.database
 
     # -- supervision ----------------------------------------------------------------------------------------------------
@@ -135,7 +136,7 @@ class Follower:
                 continue
             if fruitless > 1:
                 log.error("the warm copy can't be followed further; it is made anew", sequence=self.at)
-                await asyncio.to_thread(self._begin_anew)
+                await to_the_end(self._begin_anew)
                 fruitless = 0
             before = self.at
             code = await self._run_once(binary, lock)
@@ -147,7 +148,7 @@ class Follower:
     async def _run_once(self, binary: Path, lock: ProcessLock) -> int | None:
         """One life of the child; its exit status, None when it had stalled and was ended."""
         arguments = [str(binary), "restore", "-f", "-follow-interval", _INTERVAL, "-o", str(self.database)]
-        await asyncio.to_thread(self._make_view)
+        await to_the_end(self._make_view)
         their_end, leash_end = os.pipe()
         try:
             with self._open_log() as output:

@@ -19,6 +19,7 @@ from appliance.store.litestream_barrier import LitestreamBarrier
 from appliance.store.litestream_config import choose_socket, program, render
 from appliance.store.process_lock import ProcessLock
 from appliance.store.spool import thin
+from appliance.store.threads import to_the_end
 from appliance.telemetry.logs import get_logger
 from appliance.telemetry.metrics import Metrics
 
@@ -169,7 +170,7 @@ class Litestream:
         while not self._stopping.is_set():
             self._started_at = time.monotonic()
             if self._damaged:
-                await asyncio.to_thread(self._clear_away)
+                await to_the_end(self._clear_away)
             code = await self._run_once(binary, lock)
             if self._stopping.is_set():
                 return

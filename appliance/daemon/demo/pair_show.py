@@ -10,8 +10,9 @@ from typing import Any, Final
 import click
 
 from appliance.cluster.model import ClusterStatus
-from appliance.daemon.demo.consult import ConsultFailedError, take_consult
-from appliance.daemon.demo.phone import Phone, RefusedError
+from appliance.daemon.demo.consult import take_consult
+from appliance.daemon.demo.phone import Phone
+from appliance.daemon.demo.play import play
 from appliance.daemon.demo.show import (
     PHYSICIAN,
     SAMPLES,
@@ -52,19 +53,7 @@ async def show_pair(home: Path, port_base: int | None, *, dashboard: bool, stop_
     up = UpPair(home, plan, dashboard=dashboard, restart=False)
     facts = await up.start()
     try:
-        demonstration = asyncio.create_task(Demonstration(up, facts, stage).run())
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({demonstration, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if not demonstration.done():
-            demonstration.cancel()
-            return
-        await demonstration
-        if not stop_after:
-            click.echo("\nServing. Ctrl-C stops.")
-            await stopping
-        stopping.cancel()
-    except (RefusedError, ConsultFailedError) as error:
-        raise CommandFailedError(str(error)) from error
+        await play(Demonstration(up, facts, stage).run(), stop, stop_after=stop_after)
     finally:
         await up.stop()
 

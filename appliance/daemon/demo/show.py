@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 import sys
@@ -14,11 +13,11 @@ from typing import Any
 import click
 
 from appliance.daemon.demo.compare import FactComparison, compare_facts, word_error_rate
-from appliance.daemon.demo.consult import Consult, ConsultFailedError, take_consult
+from appliance.daemon.demo.consult import Consult, take_consult
 from appliance.daemon.demo.gold import SUFFIX, Gold, decode_gold
-from appliance.daemon.demo.phone import FHIR, Phone, RefusedError
+from appliance.daemon.demo.phone import FHIR, Phone
+from appliance.daemon.demo.play import play
 from appliance.daemon.enrolment import enrol_client
-from appliance.daemon.exits import CommandFailedError
 from appliance.daemon.initialise import FIRST_ADMIN
 from appliance.daemon.lifeline import stop_event
 from appliance.daemon.up import Node, Up
@@ -41,20 +40,7 @@ async def show(up: Up, *, stop_after: bool) -> None:
     stage("node", "starting")
     node = await up.start()
     try:
-        demonstration = asyncio.create_task(_demonstrate(node, stage))
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({demonstration, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if not demonstration.done():
-            demonstration.cancel()
-            return
-        await demonstration
-        _addresses(up, node)
-        if not stop_after:
-            click.echo("\nServing. Ctrl-C stops.")
-            await stopping
-        stopping.cancel()
-    except (RefusedError, ConsultFailedError) as error:
-        raise CommandFailedError(str(error)) from error
+        await play(_demonstrate(node, stage), stop, stop_after=stop_after, at_the_end=lambda: _addresses(up, node))
     finally:
         await up.stop()
 

@@ -16,6 +16,7 @@ from appliance.config import Paths
 from appliance.daemon.pair.reign import Reign
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.hooks import Health
+from appliance.store.threads import to_the_end
 from appliance.telemetry.logs import get_logger
 
 log = get_logger("pair")
@@ -106,7 +107,7 @@ class Following:
             if at:
                 path, best = await follower.finish(at, deadline_s=DRAIN_S), Position(best.epoch, at)
             else:
-                path = await asyncio.to_thread(_restore_anew, replica, follower.database, best.txid)
+                path = await to_the_end(_restore_anew, replica, follower.database, best.txid)
         self._follower = None
         return path, best
 

@@ -19,6 +19,7 @@ from appliance.daemon.pair.primacy import Ground, Primacy
 from appliance.daemon.pair.reign import Reign
 from appliance.daemon.record import OpenRecord
 from appliance.plugin_api.errors import ProntuarioError
+from appliance.store.threads import to_the_end
 from appliance.telemetry.logs import get_logger
 
 log = get_logger("pair")
@@ -101,7 +102,7 @@ class Hands:
             return self._primacy.position
         if self._reign.epoch is None and self._following.held.txid:
             warm, held = await self._following.finish(accept_loss=accept_loss)
-            await asyncio.to_thread(self._reign.adopt, warm, held.epoch)
+            await to_the_end(self._reign.adopt, warm, held.epoch)
             self._own = held
             return held
         self._own = await asyncio.to_thread(self._following.own)
@@ -114,7 +115,7 @@ class Hands:
         await self.close_record()
         await self._following.stop()
         self._comparison.cancel()
-        await asyncio.to_thread(self._reign.begin, epoch)
+        await to_the_end(self._reign.begin, epoch)
         primacy = Primacy(self._ground, epoch)
         await primacy.open()
         try:
@@ -196,7 +197,7 @@ class Hands:
         """See ``NodeHands.set_aside_and_compare``."""
         await self.close_record()
         epoch = self._reign.epoch
-        old = await asyncio.to_thread(self._reign.set_aside)
+        old = await to_the_end(self._reign.set_aside)
         self._own = Position(0, 0)
         if old is None or epoch is None:
             return

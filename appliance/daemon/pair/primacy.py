@@ -26,6 +26,7 @@ from appliance.plugin_api.errors import ProntuarioError
 from appliance.store.blobs import BlobStore
 from appliance.store.database import Database
 from appliance.store.litestream import Litestream
+from appliance.store.threads import to_the_end
 from appliance.telemetry.logs import get_logger
 from appliance.telemetry.metrics import Metrics
 
@@ -106,7 +107,7 @@ class Primacy:
         """
         paths, config = self._ground.paths, self._ground.config
         try:
-            await asyncio.to_thread(_prepare, paths, self.epoch)
+            await to_the_end(_prepare, paths, self.epoch)
             self._stack.push_async_callback(self._litestream.stop)
             if not paths.database.exists():  # the pair's very first record: Litestream wants to find one
                 await (await Database.open(paths.database, config.store)).close()

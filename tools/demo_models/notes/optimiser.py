@@ -12,13 +12,13 @@ from typing import Any, Final
 import torch
 
 from tools.demo_models.notes.model import EMBEDDING, Parameters
+from tools.demo_models.orthogonal import orthogonal
 
 MATRIX_RATE: Final = 0.02
 OTHER_RATE: Final = 3e-3
 _DECAY: Final = 0.01
 _MOMENTUM: Final = 0.95
-_NEWTON_SCHULZ: Final = (3.4445, -4.7750, 2.0315)
-_STEPS: Final = 5
+_ITERATIONS: Final = 5
 _MATRIX: Final = 2
 
 
@@ -57,7 +57,10 @@ class Optimiser:
             momenta = torch.stack(
                 [self._momenta[name].lerp_(self.parameters[name].grad, 1 - _MOMENTUM) for name in names]
             )
-            turned = _orthogonal(gradients.lerp(momenta, _MOMENTUM)) * max(1, shape[0] / shape[1]) ** 0.5
+            turned = (
+                orthogonal(gradients.lerp(momenta, _MOMENTUM), iterations=_ITERATIONS)
+                * max(1, shape[0] / shape[1]) ** 0.5
+            )
             for name, change in zip(names, turned, strict=True):
                 self.parameters[name].mul_(1 - rate * _DECAY).add_(change, alpha=-rate)
 
@@ -70,15 +73,3 @@ class Optimiser:
         self._adam.load_state_dict(state["adam"])
         for name, value in state["momenta"].items():
             self._momenta[name].copy_(value)
-
-
-def _orthogonal(matrices: Any) -> Any:
-    """The nearest orthogonal matrices of a stack [n, rows, columns], about."""
-    first, third, fifth = _NEWTON_SCHULZ
-    turned = matrices / (matrices.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    tall = turned.shape[-2] > turned.shape[-1]
-    turned = turned.mT if tall else turned
-    for _ in range(_STEPS):
-        square = turned @ turned.mT
-        turned = first * turned + (third * square + fifth * square @ square) @ turned
-    return turned.mT if tall else turned

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import torch
 
-_COEFFICIENTS: Final = (3.4445, -4.7750, 2.0315)
+from tools.demo_models.orthogonal import orthogonal
+
 _ITERATIONS: Final = 4
 _MOMENTUM: Final = 0.95
 _DECAY: Final = 0.02
@@ -30,7 +31,7 @@ class Muon:
                 gradient = torch.stack([parameter.grad for parameter in group])
                 momentum = self._momentum[shape]
                 momentum.lerp_(gradient, 1 - _MOMENTUM)
-                update = orthogonal(gradient.lerp(momentum, _MOMENTUM))
+                update = orthogonal(gradient.lerp(momentum, _MOMENTUM), iterations=_ITERATIONS)
                 scale = factor * self._rate * max(1.0, shape[0] / shape[1]) ** 0.5
                 for parameter, change in zip(group, update, strict=True):
                     parameter.mul_(1 - factor * self._rate * _DECAY).add_(change, alpha=-scale)
@@ -43,15 +44,3 @@ class Muon:
         """Take what ``state`` gave."""
         for shape, momentum in self._momentum.items():
             momentum.copy_(state["x".join(map(str, shape))])
-
-
-def orthogonal(matrices: Any) -> Any:
-    """Nearly orthogonal matrices with the same singular vectors (a Newton–Schulz iteration); shape (n, rows, columns)."""
-    tall = matrices.shape[1] > matrices.shape[2]
-    x = matrices.transpose(1, 2) if tall else matrices
-    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
-    a, b, c = _COEFFICIENTS
-    for _ in range(_ITERATIONS):
-        gram = x @ x.transpose(1, 2)
-        x = a * x + (b * gram + c * (gram @ gram)) @ x
-    return x.transpose(1, 2) if tall else x
