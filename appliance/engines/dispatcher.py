@@ -1,4 +1,7 @@
-"""The requests of one engine: admitted, queued, handed to the child, answered, retried. Synchronous but for ``submit``."""
+"""The requests of one engine: admitted, queued, handed over, answered, retried. Synchronous but for ``submit``.
+
+They are handed to the own child, and to the other node's engine while that one is lent. There is one queue for both.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
-from typing import Final, Protocol
+from typing import Final
 
 from appliance.engines.admission import AdmissionQueue
 from appliance.engines.engine_metrics import EngineMetrics
@@ -14,10 +17,10 @@ from appliance.engines.errors import BUSY, DEADLINE, DIED, FAILED, INTERNAL_CODE
 from appliance.engines.frames import FrameTooLargeError
 from appliance.engines.poison import PoisonRegister
 from appliance.engines.requests import PendingRequest
-from appliance.engines.slots import Slots
+from appliance.engines.targets import Line, Target, Targets
 from appliance.plugin_api.engine import CallOptions, EngineSpec, Lane
 from appliance.plugin_api.errors import ProntuarioError
-from appliance.plugin_api.messages import Cancel, Failed, Output, Submit, ToEngine
+from appliance.plugin_api.messages import Cancel, Failed, Output, Submit
 
 _ATTEMPTS: Final = 2
 _RETRY_AFTER_DEATH_S: Final = 2.0
@@ -26,14 +29,8 @@ _TRIAL_S: Final = 3.0
 _PLACES_EVERY_S: Final = 0.5
 _SHORTEST_RETRY_S: Final = 1.0
 _LONGEST_RETRY_S: Final = 60.0
-
-
-class Line(Protocol):
-    """Where requests go: a living child's channel."""
-
-    @property
-    def writable(self) -> bool: ...
-    def send(self, message: ToEngine) -> None: ...
+_THE_REQUESTS_OWN: Final = frozenset({DEADLINE, OVERFLOW, POISON, REJECTED, TOO_LARGE})
+"""Errors that the request would meet in any engine: it is not run again because the other node's told one."""
 
 
 class Dispatcher:
@@ -49,16 +46,15 @@ class Dispatcher:
         self._queue: AdmissionQueue[PendingRequest] = AdmissionQueue(spec.queue_limit)
         self._suspects: deque[PendingRequest] = deque()
         self._trial: PendingRequest | None = None
-        self._slots = Slots(spec.max_running)
+        self._targets = Targets(spec.max_running)
         self._teller: asyncio.TimerHandle | None = None
         self._ids = itertools.count(1)
-        self._line: Line | None = None
         self._service_s = 1.0
         self.poison = PoisonRegister()
         self.refusal: Callable[[], ProntuarioError] | None = None
         """When set, new requests are refused with what it makes."""
         self.last_output_at = float("-inf")
-        """Loop time of the newest sign of real work."""
+        """Loop time of the own child's newest sign of real work."""
 
     @property
     def waiting(self) -> int:
@@ -68,7 +64,18 @@ class Dispatcher:
     @property
     def running(self) -> int:
         """Requests in the child."""
-        return len(self._slots)
+        return len(self._targets.own.slots)
+
+    @property
+    def away(self) -> int:
+        """Requests in the other node's engine."""
+        return len(self._targets.far.slots)
+
+    @property
+    def far_room(self) -> int:
+        """How many more the other node's engine may take now."""
+        far = self._targets.far
+        return far.slots.room if far.open else 0
 
     # -- the caller's side ------------------------------------------------------------------------------------------------
     async def submit(self, kind: str, payload: bytes, options: CallOptions) -> AsyncGenerator[bytes, None]:
@@ -136,7 +143,7 @@ class Dispatcher:
         self._tell_places_soon()
 
     def _retry_after(self) -> float:
-        rounds = self.waiting / max(1, self._spec.max_running)
+        rounds = self.waiting / max(1, self._spec.max_running + self._targets.far.slots.limit)
         return min(_LONGEST_RETRY_S, max(_SHORTEST_RETRY_S, rounds * self._service_s))
 
     def _late(self, request: PendingRequest) -> None:
@@ -146,9 +153,11 @@ class Dispatcher:
 
     def _abandon(self, request: PendingRequest) -> None:
         """Take it out of wherever it is; its slot is free at once."""
-        if self._slots.free(request.request_id) is not None:
-            if self._line is not None:
-                self._line.send(Cancel(request.request_id))
+        target = self._targets.working_on(request.request_id)
+        if target is not None:
+            target.slots.free(request.request_id)
+            if target.line is not None:
+                target.line.send(Cancel(request.request_id))
             self._settle_trial(request)
             self.pump()
         elif request in self._suspects:
@@ -156,26 +165,24 @@ class Dispatcher:
         else:
             self._queue.remove(request)
 
-    # -- the child's side -------------------------------------------------------------------------------------------------
+    # -- the engines' side ------------------------------------------------------------------------------------------------
     def attach(self, line: Line) -> None:
         """A fresh child is ready."""
-        self._line = line
+        self._targets.own.line = line
         self.pump()
 
     def pump(self) -> None:
-        """Hand over as many requests as the child has slots for."""
-        while self._line is not None and self._line.writable and not self._slots.full:
-            request = self._next()
-            if request is None:
-                return
-            self._hand_over(request, self._line)
+        """Hand over as many requests as there are slots for."""
+        while (request := self._next()) is not None:
+            self._hand_over(request, self._targets.choose(request) or self._targets.own)
 
     def _next(self) -> PendingRequest | None:
-        if self._suspects and self._trial is None:
+        own = self._targets.own
+        if self._suspects and self._trial is None and own.open:
             self._trial = self._suspects.popleft()
             asyncio.get_running_loop().call_later(_TRIAL_S, self._trial_survived, self._trial)
             return self._trial
-        while (request := self._queue.pop(self._slots.may_run)) is not None:
+        while (request := self._queue.pop(self._targets.may_run)) is not None:
             if not request.suspect:
                 return request
             self._suspects.append(request)
@@ -183,43 +190,45 @@ class Dispatcher:
                 return self._next()
         return None
 
-    def _hand_over(self, request: PendingRequest, line: Line) -> None:
+    def _hand_over(self, request: PendingRequest, target: Target) -> None:
+        assert target.line is not None, "chosen, but not open"  # noqa: S101
         now = asyncio.get_running_loop().time()
         request.request_id = next(self._ids)
         request.attempts += 1
         request.started_at = now
         options = request.options
         left_s = max(0.0, request.deadline - now)
-        self._slots.add(request)
+        target.slots.add(request)
         if self._metrics is not None:
             self._metrics.queued.labels(self._spec.name, options.lane.value).observe(now - request.queued_at)
         if options.on_queue is not None:
             options.on_queue(0)
         try:
-            line.send(
+            target.line.send(
                 Submit(request.request_id, request.kind, request.payload, left_s, options.lane.value, options.tenant)
             )
         except FrameTooLargeError as error:
-            self._slots.free(request.request_id)
+            target.slots.free(request.request_id)
             self._settle_trial(request)
             self._finish(request, TOO_LARGE(engine=self._spec.name, size=error.size), "too_large")
+            return
+        if target is self._targets.far:
+            self._count_shared("sent")
 
     def on_output(self, output: Output) -> None:
         """A piece of an answer; those of forgotten requests are dropped."""
-        request = self._slots.get(output.request_id)
-        if request is None:
+        target = self._targets.working_on(output.request_id)
+        request = target.slots.get(output.request_id) if target is not None else None
+        if target is None or request is None:
             return
         now = asyncio.get_running_loop().time()
-        self.last_output_at = now
+        if target is self._targets.own:
+            self.last_output_at = now
         if not request.answered and self._metrics is not None:
             self._metrics.first_output.labels(self._spec.name).observe(now - request.started_at)
         kept_up = request.add(output.payload)
         if output.final:
-            self._slots.free(output.request_id)
-            self._service_s += 0.1 * (now - request.started_at - self._service_s)
-            self._finish(request, None, "ok")
-            if request.suspect:
-                self.poison.acquit(request.mark())
+            self._answered(request, target)
         elif not kept_up:
             self._abandon(request)
             self._finish(request, OVERFLOW(engine=self._spec.name), "overflow")
@@ -227,9 +236,16 @@ class Dispatcher:
             self._settle_trial(request)
             self.pump()
 
+    def _answered(self, request: PendingRequest, target: Target) -> None:
+        target.slots.free(request.request_id)
+        self._service_s += 0.1 * (asyncio.get_running_loop().time() - request.started_at - self._service_s)
+        self._finish(request, None, "ok")
+        if request.suspect:
+            self.poison.acquit(request.mark())
+
     def on_failed(self, failed: Failed) -> None:
-        """The engine gave a request up."""
-        request = self._slots.free(failed.request_id)
+        """The own engine gave a request up."""
+        request = self._targets.own.slots.free(failed.request_id)
         if request is None:
             return
         internal = failed.code in INTERNAL_CODES
@@ -248,11 +264,61 @@ class Dispatcher:
         if request is self._trial:
             self._trial = None
 
+    # -- the other node's engine ------------------------------------------------------------------------------------------
+    def lend(self, line: Line, room: int) -> None:
+        """The other node's engine works for us by ``line``: up to ``room`` requests at a time."""
+        self._targets.far.line = line
+        self._targets.far.slots.resize(room)
+        self.pump()
+
+    def recall(self) -> None:
+        """It works for us no longer; what it had is run again here, unless its caller has read a part of the answer."""
+        far = self._targets.far
+        line, far.line = far.line, None
+        far.slots.resize(0)
+        for request in reversed(far.slots.empty()):
+            if line is not None:
+                line.send(Cancel(request.request_id))
+            self._came_back(request)
+        self.pump()
+
+    def on_far_end(self, request_id: int) -> None:
+        """Its answer is complete; what was forgotten is ignored, here and below."""
+        request = self._targets.far.slots.get(request_id)
+        if request is not None:
+            self._count_shared("answered")
+            self._answered(request, self._targets.far)
+            self.pump()
+
+    def on_far_error(self, request_id: int, error: ProntuarioError) -> None:
+        """It did not answer to the end: the request's own fault is its caller's to hear, any other sends it home."""
+        request = self._targets.far.slots.free(request_id)
+        if request is None:
+            return
+        if error.kind in _THE_REQUESTS_OWN:
+            self._count_shared("refused")
+            self._finish(request, error, error.kind.code.removeprefix("engine."))
+        else:
+            if error.kind is DIED:
+                self.poison.blame([request.mark()])
+            self._came_back(request, suspect=error.kind is DIED)
+        self.pump()
+
+    def _came_back(self, request: PendingRequest, *, suspect: bool = False) -> None:
+        request.stays = True
+        if not suspect:
+            request.attempts -= 1  # only a death counts as one
+        self._count_shared("broken" if request.answered else "failed_over")
+        if self.refusal is not None and not request.answered:
+            self._finish(request, self.refusal(), "unavailable")
+        else:
+            self._after_death(request)
+
     # -- death ------------------------------------------------------------------------------------------------------------
     def detach(self, *, blame: bool) -> None:
         """The child is gone. ``blame`` is False when we ended it for reasons of our own."""
-        self._line = None
-        running = self._slots.empty()
+        self._targets.own.line = None
+        running = self._targets.own.slots.empty()
         trial, self._trial = self._trial, None
         if blame and running:
             self.poison.blame(request.mark() for request in ([trial] if trial is not None else running))
@@ -280,8 +346,13 @@ class Dispatcher:
 
     def end_all(self, make_error: Callable[[], ProntuarioError]) -> None:
         """Give up on everything: the engine is stopped."""
-        running = self._slots.empty()
-        self._line = self._trial = None
+        own, far = self._targets.own, self._targets.far
+        away = far.slots.empty()
+        if far.line is not None:
+            for request in away:
+                far.line.send(Cancel(request.request_id))
+        running = [*own.slots.empty(), *away]
+        own.line = far.line = self._trial = None
         for request in running:
             self._finish(request, make_error(), "unavailable")
         self.end_waiting(make_error)
@@ -293,3 +364,7 @@ class Dispatcher:
     def _count(self, outcome: str) -> None:
         if self._metrics is not None:
             self._metrics.requests.labels(self._spec.name, outcome).inc()
+
+    def _count_shared(self, event: str) -> None:
+        if self._metrics is not None:
+            self._metrics.shared.labels(self._spec.name, event).inc()

@@ -19,6 +19,10 @@ class Shown(Protocol):
     @property
     def running(self) -> int: ...
     @property
+    def away(self) -> int: ...
+    @property
+    def far_room(self) -> int: ...
+    @property
     def resident_bytes(self) -> int: ...
 
 
@@ -39,6 +43,14 @@ class EngineMetrics:
             "What the child tells of itself: tokens, bytes of caches, seconds of prefill and decode, cache hits, cancels",
             ("engine", "figure"),
         )
+        self.shared = metrics.counter(
+            "engine_shared_requests",
+            "Requests to the other node's engine: sent, answered, refused (their own fault), failed_over (run again here), "
+            "broken (lost after a part of the answer was read)",
+            ("engine", "event"),
+        )
+        self.away = metrics.gauge("engine_away", "Requests in the other node's engine", ("engine",))
+        self.far_room = metrics.gauge("engine_far_room", "How many more the other node's engine may take", ("engine",))
         self.waiting = metrics.gauge("engine_waiting", "Requests in the queue", ("engine",))
         self.running = metrics.gauge("engine_running", "Requests in the child", ("engine",))
         self.resident = metrics.gauge("engine_resident_bytes", "Resident memory of the child", ("engine",))
@@ -53,4 +65,6 @@ class EngineMetrics:
         name = engine.spec.name
         self.waiting.labels(name).set_function(lambda: engine.waiting)
         self.running.labels(name).set_function(lambda: engine.running)
+        self.away.labels(name).set_function(lambda: engine.away)
+        self.far_room.labels(name).set_function(lambda: engine.far_room)
         self.resident.labels(name).set_function(lambda: engine.resident_bytes)

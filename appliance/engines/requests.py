@@ -31,6 +31,7 @@ class PendingRequest:
         "queued_at",
         "request_id",
         "started_at",
+        "stays",
         "suspect",
         "timer",
         "waiter",
@@ -46,6 +47,7 @@ class PendingRequest:
         self.answered = False
         self.ended = False
         self.suspect = False
+        self.stays = False  # it came back from the other node
         self.attempts = 0
         self.request_id = 0
         self.queued_at = 0.0

@@ -21,16 +21,25 @@ class Slots:
     """Up to ``limit`` running requests by their id."""
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self._background = max(1, limit // _BACKGROUND_SHARE)
-        self._not_urgent = limit - limit // _URGENT_SHARE
-        self._one_user = limit - limit // _OTHERS_SHARE
+        self.resize(limit)
         self._running: dict[int, PendingRequest] = {}
         self._lanes: Counter[Lane] = Counter()
         self._users: Counter[str] = Counter()
 
+    def resize(self, limit: int) -> None:
+        """From now on up to ``limit`` may run; what runs goes on, even if it is more."""
+        self.limit = limit
+        self._background = max(1, limit // _BACKGROUND_SHARE)
+        self._not_urgent = limit - limit // _URGENT_SHARE
+        self._one_user = limit - limit // _OTHERS_SHARE
+
     def __len__(self) -> int:
         return len(self._running)
+
+    @property
+    def room(self) -> int:
+        """How many more may run."""
+        return max(0, self.limit - len(self._running))
 
     @property
     def full(self) -> bool:

@@ -83,6 +83,21 @@ class EngineSupervisor:
         """Requests in the child."""
         return self._dispatcher.running
 
+    @property
+    def away(self) -> int:
+        """Requests in the other node's engine."""
+        return self._dispatcher.away
+
+    @property
+    def far_room(self) -> int:
+        """How many more the other node's engine may take now."""
+        return self._dispatcher.far_room
+
+    @property
+    def requests(self) -> Dispatcher:
+        """The queue: the other node's engine is lent to it, and taken from it again."""
+        return self._dispatcher
+
     def submit(self, kind: str, payload: bytes, options: CallOptions) -> AsyncGenerator[bytes, None]:
         """See ``EngineHandle.submit``; while the child starts or restarts, requests wait in the queue."""
         return self._dispatcher.submit(kind, payload, options)
