@@ -12,6 +12,15 @@ class PositionRow(msgspec.Struct, frozen=True):
     txid: int
 
 
+class ReasonRow(msgspec.Struct, frozen=True):
+    """Why the standby could not take over now, in both languages; ``since`` is a FHIR instant, where it is known."""
+
+    code: str
+    pt: str
+    en: str
+    since: str | None = None
+
+
 class EventRow(msgspec.Struct, frozen=True):
     """One line of the timeline; ``at`` is a FHIR instant."""
 
@@ -49,12 +58,15 @@ class ClusterPicture(msgspec.Struct, frozen=True, kw_only=True):
     lag_txids: int | None = None
     lag_s: float | None = None
     in_sync: str | None = None
+    reason: ReasonRow | None = None
     unreplicated_rows: int = 0
     voters: tuple[int, int] = (0, 0)
     vip: bool | None = None
     last_drill: str | None = None
     drill: DrillRow | None = None
     prompt: str | None = None
+    prompt_pt: str = ""
+    prompt_en: str = ""
     events: tuple[EventRow, ...] = ()
 
 
@@ -69,6 +81,7 @@ class ActionRow(msgspec.Struct, frozen=True, kw_only=True):
     sentence_en: str
     refused: str = ""
     refused_pt: str = ""
+    refused_code: str = ""
     phrase: str = ""
     target: str = ""
 

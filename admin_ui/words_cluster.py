@@ -51,6 +51,8 @@ CLUSTER_WORDS: Final[dict[str, tuple[str, str]]] = {
     "cluster.position": ("{txid} na época {epoch}", "{txid} in epoch {epoch}"),
     "cluster.in_sync": ("Pode assumir sozinho", "May take over by itself"),
     "cluster.in_sync_none": ("nenhum", "neither"),
+    "cluster.reason": ("Por quê", "Why"),
+    "cluster.reason_since": ("{reason} (desde {time})", "{reason} (since {time})"),
     "cluster.vip": ("Endereço dos telefones aqui", "The phones' address here"),
     "cluster.vip_yes": ("sim", "yes"),
     "cluster.vip_no": ("não", "no"),

@@ -12,7 +12,7 @@ from admin_ui.frame import frame
 from admin_ui.link import CoreRefusedError, CoreUnreachableError
 from admin_ui.pages.cluster_actions import build_actions
 from admin_ui.parts import Section, Text, Tile, box, card, chip, facts
-from admin_ui.shapes_cluster import ActionRow, ClusterPicture, DrillRow, EventRow, PositionRow
+from admin_ui.shapes_cluster import ActionRow, ClusterPicture, DrillRow, EventRow, PositionRow, ReasonRow
 from admin_ui.view import View
 from admin_ui.words import WORDS, known
 
@@ -86,7 +86,9 @@ class _Page:
         self._question.show(picture, picture.prompt)
         self._fill_tiles(picture)
         self._timeline.show(picture.events, picture.events)
-        shown = (picture.own, picture.peer_held, picture.role, picture.in_sync, picture.vip, picture.drill)
+        shown = (
+            picture.own, picture.peer_held, picture.role, picture.in_sync, picture.reason, picture.vip, picture.drill,
+        )  # fmt: skip
         self._facts.show(picture, shown)
         if self._view.client.may("node.manage"):
             self._actions.show(actions, actions)
@@ -101,7 +103,8 @@ class _Page:
         say, key = self._view.say, f"cluster.ask.{picture.prompt}"
         with box("section", "notice", role="alert"):
             Text("h2", say("cluster.asked"))
-            Text("p", say(key) if key in WORDS else say("cluster.ask.other", code=picture.prompt))
+            told = picture.prompt_en if self._view.language == "en" else picture.prompt_pt
+            Text("p", say(key) if key in WORDS else told or say("cluster.ask.other", code=picture.prompt))
 
     def _fill_tiles(self, picture: ClusterPicture) -> None:
         say, language, tile = self._view.say, self._view.language, self._tile
@@ -150,10 +153,18 @@ class _Page:
                 (say("cluster.own"), self._position(picture.own)),
                 (say("cluster.peer_held"), self._position(picture.peer_held)),
                 (say("cluster.in_sync"), picture.in_sync or say("cluster.in_sync_none")),
+                *([(say("cluster.reason"), self._reason(picture.reason))] if picture.reason else []),
                 (say("cluster.vip"), vip),
                 (say("cluster.last_drill"), self._drill(picture.drill)),
             ]
         )
+
+    def _reason(self, reason: ReasonRow) -> str:
+        say, language = self._view.say, self._view.language
+        told = reason.en if language == "en" else reason.pt
+        if reason.since is None:
+            return told
+        return say("cluster.reason_since", reason=told, time=moment(reason.since, language))
 
     def _drill(self, drill: DrillRow | None) -> str:
         say, language = self._view.say, self._view.language

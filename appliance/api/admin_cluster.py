@@ -33,6 +33,7 @@ NOT_PAIRED = define(
 class Preview(msgspec.Struct, frozen=True, kw_only=True):
     """What an action would do, said before it is done. ``refused``: why it can't be done now (English), empty if it can.
 
+    ``refused_code``: the same as a stable word.
     ``phrase``: what has to be typed, empty when no data is at stake. ``target``: the node that would serve afterwards, which
     the dashboard has people type where nothing else has to be.
     """
@@ -42,6 +43,7 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     sentence_en: str
     refused: str = ""
     refused_pt: str = ""
+    refused_code: str = ""
     phrase: str = ""
     target: str = ""
 

@@ -43,18 +43,18 @@ ALREADY_INITIALISED = define(
 NO_HANDOVER = define(
     "cluster.no_handover",
     409,
-    pt=("A passagem não é possível agora: {reason}.", "Veja prontuario cluster status e tente depois."),
+    pt=("A passagem não é possível agora: {reason_pt}.", "Veja prontuario cluster status e tente depois."),
     en=("The handover is not possible now: {reason}.", "See prontuario cluster status and try later."),
 )
 NO_PROMOTION = define(
     "cluster.no_promotion",
     409,
-    pt=("A promoção não é possível agora: {reason}.", "Veja prontuario cluster status."),
+    pt=("A promoção não é possível agora: {reason_pt}.", "Veja prontuario cluster status."),
     en=("The promotion is not possible now: {reason}.", "See prontuario cluster status."),
 )
 CONFIRMATION = define(
     "cluster.confirmation",
     422,
-    pt=("Esta ação pode custar dados: {reason}.", "Confirme digitando exatamente: {phrase}"),
+    pt=("Esta ação pode custar dados: {reason_pt}.", "Confirme digitando exatamente: {phrase}"),
     en=("This action can cost data: {reason}.", "Confirm by typing exactly: {phrase}"),
 )

@@ -34,12 +34,16 @@ class Leader(msgspec.Struct, frozen=True):
 
 
 class Sync(msgspec.Struct, frozen=True):
-    """``holders[0]`` is the primary of ``epoch``; each holder has every write acknowledged in it. ``base``: where it began."""
+    """``holders[0]`` is the primary of ``epoch``; each holder has every write acknowledged in it. ``base``: where it began.
+
+    ``since``: when the holders became these (FHIR instant), for people; empty where a former version wrote the key.
+    """
 
     epoch: int
     holders: tuple[str, ...]
     base: Position = NOTHING
     revision: int = 0
+    since: str = ""
 
 
 class Request(msgspec.Struct, frozen=True):

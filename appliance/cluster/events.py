@@ -91,6 +91,13 @@ _KEEP: Final = 500
 _ON_DISK: Final = 4 * _KEEP
 
 
+def in_words(kind: str, node: str, other: str = "", epoch: int = 0) -> tuple[str, str]:
+    """What ``kind`` means (pt, en). Raises ``KeyError``: there are no words for it."""
+    words = {"node": node, "other": other or "?", "epoch": epoch}
+    pt, en = (sentence.format(**words) for sentence in SENTENCES[kind])
+    return pt, en
+
+
 class Timeline:
     """The latest events, kept in a file of JSON lines that survives a restart. ``path`` None: only in memory."""
 
@@ -108,8 +115,7 @@ class Timeline:
 
     def tell(self, kind: str, *, at: str, node: str, other: str = "", epoch: int = 0) -> Event:
         """Add what happened, now in words."""
-        words = {"node": node, "other": other or "?", "epoch": epoch}
-        pt, en = (sentence.format(**words) for sentence in SENTENCES[kind])
+        pt, en = in_words(kind, node, other, epoch)
         return self.add(Event(at, node, kind, pt, en, epoch))
 
     def add(self, event: Event) -> Event:

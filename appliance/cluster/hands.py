@@ -37,6 +37,10 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     """The barrier's mode while the record is open."""
     trouble: str = ""
     """Code of why the peer can never hold all of this epoch (``shipper.HOPELESS``): only a new one mends it."""
+    peer_refused: str = ""
+    """Code with which the peer last refused what was shipped, until it holds everything again."""
+    peer_lacks_models: bool = False
+    """Whether the peer's model packs are not known to be the same yet."""
 
 
 class NodeHands(Protocol):
@@ -76,7 +80,7 @@ class NodeHands(Protocol):
         """Take no more writes and return once the peer holds all that were committed: the last step before a handover.
 
         Raises:
-            ProntuarioError: the peer did not hold everything in time; writing goes on as before.
+            ProntuarioError: the peer did not hold everything in time; nothing is written until ``resume``.
         """
         ...
 

@@ -11,6 +11,8 @@ from typing import Literal
 
 import msgspec
 
+from appliance.cluster.reasons import Reason
+
 Mode = Literal["single", "paired", "degraded", "read-only"]
 """DESIGN §3: what an acknowledgement is worth right now. Shown everywhere, never silent."""
 
@@ -95,6 +97,8 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
     lag_s: float | None
     in_sync: str | None
     """The standby that the sync key names; None: no standby may take over by itself."""
+    reason: Reason | None = None
+    """What keeps the standby from taking over right now, or from being as able as the leader (``reasons.CLAUSES``)."""
     unreplicated_rows: int
     voters: tuple[int, int]
     """(healthy, all) etcd members. With fewer than three in all there is no automatic takeover."""
@@ -102,6 +106,9 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
     last_drill: str | None
     prompt: str | None = None
     """Code of what the operator is asked to decide (``events.PROMPTS``); None: nothing."""
+    prompt_pt: str = ""
+    prompt_en: str = ""
+    """The same as a sentence."""
     drill: Drill | None = None
     """The last one, wherever it was asked for."""
     events: tuple[Event, ...] = ()

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from appliance.cluster.decide import NOT_DRAINED, why_not
-from appliance.cluster.decisions import Observation
+from appliance.cluster.decisions import Observation, Tell
 from appliance.cluster.errors import CONFIRMATION, NO_HANDOVER, NO_PROMOTION, NOT_INITIALISED
 from appliance.cluster.etcd_keys import ClusterView, Request
+from appliance.cluster.events import in_words
 from appliance.cluster.model import ClusterStatus, Mode, Role
+from appliance.cluster.readiness import why_no_takeover
+from appliance.cluster.reasons import reason, refusal, sickness
 from appliance.cluster.roles import RoleLoop
 from appliance.telemetry.clock import instant
 
@@ -25,10 +28,10 @@ async def handover(loop: RoleLoop, by: str) -> None:
     """
     view = await _view(loop)
     if view.leader is None or view.sync is None:
-        raise NO_HANDOVER(reason="nobody leads")
+        raise refusal(NO_HANDOVER, reason("nobody_leads"))
     target = other(loop, view.leader.node)
     if target not in view.sync.holders:
-        raise NO_HANDOVER(reason=f"{target} is not in sync")
+        raise refusal(NO_HANDOVER, reason("out_of_sync", node=target))
     await loop.keys.ask("handover", Request(target, by, instant(loop.clock.now()), view.epoch))
 
 
@@ -41,13 +44,14 @@ async def promote(loop: RoleLoop, by: str, confirm: str = "") -> None:
     view = await _view(loop)
     stuck = loop.prompt == NOT_DRAINED and loop.role is not Role.PRIMARY
     if view.leader is not None and not (stuck and view.leader.node == loop.settings.node):
-        raise NO_PROMOTION(reason=f"{view.leader.node} leads")
-    refusal = why_not(_observation(loop, view), view) or (NOT_DRAINED if stuck else None)
-    if refusal == "sick":
-        raise NO_PROMOTION(reason=loop.hands.report().sick_because or "sick")
-    if refusal is not None and confirm != loop.settings.node:
-        raise CONFIRMATION(field="confirm", reason=refusal, phrase=loop.settings.node)
-    order = Request(loop.settings.node, by, instant(loop.clock.now()), view.epoch, refusal in COSTS_DATA)
+        raise refusal(NO_PROMOTION, reason("leads", node=view.leader.node))
+    doubt = why_not(_observation(loop, view), view) or (NOT_DRAINED if stuck else None)
+    if doubt == "sick":
+        raise refusal(NO_PROMOTION, sickness(loop.settings.node, loop.hands.report().sick_because))
+    if doubt is not None and confirm != loop.settings.node:
+        price = reason(doubt, node=loop.settings.node, other=loop.settings.peer)
+        raise refusal(CONFIRMATION, price, field="confirm", phrase=loop.settings.node)
+    order = Request(loop.settings.node, by, instant(loop.clock.now()), view.epoch, doubt in COSTS_DATA)
     await loop.keys.ask("promote", order)
 
 
@@ -59,12 +63,13 @@ async def mark_lost(loop: RoleLoop, node: str, by: str, confirm: str = "") -> No
     """
     view = await _view(loop)
     if view.leader is not None and view.leader.node == node:
-        raise NO_PROMOTION(reason=f"{node} leads")
+        raise refusal(NO_PROMOTION, reason("leads", node=node))
     if node != loop.settings.peer or loop.hands.report().peer_reachable:
-        raise NO_PROMOTION(reason=f"{node} answers")
+        raise refusal(NO_PROMOTION, reason("answers", node=node))
     if confirm != node:
-        raise CONFIRMATION(field="confirm", reason="what only this node holds", phrase=node)
+        raise refusal(CONFIRMATION, reason("only_here", node=node), field="confirm", phrase=node)
     await loop.keys.ask("lost", Request(node, by, instant(loop.clock.now()), view.epoch))
+    loop.tell(Tell("counted_lost", view.epoch, node))
 
 
 def status(loop: RoleLoop) -> ClusterStatus:
@@ -72,6 +77,7 @@ def status(loop: RoleLoop) -> ClusterStatus:
     report, view = loop.hands.report(), loop.view or ClusterView()
     leader, sync, drill = view.leader, view.sync, view.drill
     comparable = report.peer_held is not None and report.peer_held.epoch == report.held.epoch
+    asked = in_words(loop.prompt, loop.settings.node, loop.settings.peer) if loop.prompt else ("", "")
     writes = loop.role in {Role.PRIMARY, Role.DRAINING} and loop.keeper.valid()
     return ClusterStatus(
         node=loop.settings.node,
@@ -86,12 +92,15 @@ def status(loop: RoleLoop) -> ClusterStatus:
         lag_txids=report.held.txid - report.peer_held.txid if comparable and report.peer_held else None,
         lag_s=report.lag_s,
         in_sync=sync.holders[1] if sync is not None and len(sync.holders) > 1 else None,
+        reason=why_no_takeover(loop.observe()),
         unreplicated_rows=report.unreplicated_rows,
         voters=(loop.voters.healthy, loop.voters.total),
         vip=report.vip,
         last_drill=drill.at if drill else None,
         drill=drill,
         prompt=loop.prompt,
+        prompt_pt=asked[0],
+        prompt_en=asked[1],
         events=loop.timeline.latest(),
     )
 

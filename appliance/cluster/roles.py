@@ -66,7 +66,7 @@ class RoleLoop:
         self.hands = hands
         self.timeline = timeline or Timeline(None)
         self.keeper = LeaseKeeper(keys.client, clock, ttl_s=settings.ttl_s, heartbeat_s=settings.heartbeat_s)
-        self.sync = EtcdSync(keys, self.keeper, settings.node, settings.peer)
+        self.sync = EtcdSync(keys, self.keeper, settings.node, settings.peer, clock)
         self.voters = Voters(keys.client, settings.voters)
         self.view: ClusterView | None = None
         self._view_at = 0.0

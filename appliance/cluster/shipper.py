@@ -73,6 +73,8 @@ class Shipper:
         self._failure: ProntuarioError | None = None
         self.trouble: str | None = None
         """Code of what only a new epoch can mend (``cluster.other_body``, ``cluster.spool_hole``) or of a fence above us."""
+        self.refused = ""
+        """Code with which the peer last refused a file (a full disk, say), until it holds everything again."""
         self.behind_since_s: float | None = None
         """Since when (``time.monotonic``) the peer lacks something; None: it holds everything known here."""
 
@@ -154,6 +156,8 @@ class Shipper:
                     self.trouble, pause_s = error.kind.code, _REFUSED_PAUSE_S
                 elif error.kind is not PEER_AWAY and error.kind is not EPOCH_AHEAD:
                     log.warning("the peer could not keep what was shipped", code=error.kind.code)
+                if error.kind is not PEER_AWAY:
+                    self.refused = error.kind.code
             finally:
                 await self._drop_flying()
                 self._held = None
@@ -261,7 +265,7 @@ class Shipper:
 
     def _note_lag(self) -> None:
         if self.caught_up:
-            self.behind_since_s = None
+            self.behind_since_s, self.refused = None, ""
         elif self.behind_since_s is None:
             self.behind_since_s = time.monotonic()
 

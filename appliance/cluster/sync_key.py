@@ -9,6 +9,7 @@ from appliance.cluster.etcd_keys import EtcdKeys, Sync
 from appliance.cluster.lease import LeaseKeeper
 from appliance.cluster.model import Position
 from appliance.plugin_api.errors import ProntuarioError
+from appliance.telemetry.clock import Clock, instant
 
 
 class EtcdSync:
@@ -18,11 +19,12 @@ class EtcdSync:
     revision of the key) makes sure that it can't be applied any more.
     """
 
-    def __init__(self, keys: EtcdKeys, keeper: LeaseKeeper, node: str, peer: str) -> None:
+    def __init__(self, keys: EtcdKeys, keeper: LeaseKeeper, node: str, peer: str, clock: Clock) -> None:
         self._keys = keys
         self._keeper = keeper
         self._node = node
         self._peer = peer
+        self._clock = clock
         self._named: bool | None = None
         self._lock = asyncio.Lock()
 
@@ -59,7 +61,9 @@ class EtcdSync:
                 seen = await self._keys.view()
                 if seen.sync is None or not lease or (base is None and seen.sync.epoch != epoch):
                     raise READ_ONLY(retry_after=1)
-                wanted = Sync(epoch, holders, seen.sync.base if base is None else base, seen.sync.revision)
+                same = base is None and seen.sync.holders == holders
+                since = seen.sync.since if same else instant(self._clock.now())
+                wanted = Sync(epoch, holders, seen.sync.base if base is None else base, seen.sync.revision, since)
                 written = await self._keys.write_sync(lease, wanted)
             except ProntuarioError as error:
                 raise READ_ONLY(retry_after=1) from error

@@ -14,6 +14,8 @@ from appliance.cluster.decide import NOT_DRAINED
 from appliance.cluster.divergence import DivergenceQueue
 from appliance.cluster.errors import CONFIRMATION, NO_HANDOVER, NO_PROMOTION, NOT_INITIALISED
 from appliance.cluster.model import ClusterStatus
+from appliance.cluster.readiness import not_in_step
+from appliance.cluster.reasons import Reason, reason
 from appliance.cluster.roles import RoleLoop
 from appliance.daemon.enrolment import OPERATOR
 from appliance.daemon.pair.drill import Drills
@@ -93,13 +95,14 @@ class PairDesk:
             "other": status.peer if leader == status.node else status.node,
         }
         pt, en = (sentence.format(**words) for sentence in _WORDS[action])
-        refused_pt, refused = self._drills.refusal(status) if action == "drill" else _refusal(action, status)
+        refused = self._drills.refusal(status) if action == "drill" else _refusal(action, status)
         return Preview(
             action=action,
             sentence_pt=pt,
             sentence_en=en,
-            refused=refused,
-            refused_pt=refused_pt,
+            refused=refused.en if refused else "",
+            refused_pt=refused.pt if refused else "",
+            refused_code=refused.code if refused else "",
             phrase=_phrase(action, status),
             target=words["other"] if action in {"handover", "drill"} else "",
         )
@@ -111,9 +114,12 @@ class PairDesk:
             self._drills.check(self.status())
         preview = self.preview(action)
         if preview.refused:
-            raise (NO_HANDOVER if action == "handover" else NO_PROMOTION)(reason=preview.refused)
+            raise (NO_HANDOVER if action == "handover" else NO_PROMOTION)(
+                reason_code=preview.refused_code, reason_pt=preview.refused_pt, reason=preview.refused
+            )
         if preview.phrase and typed != preview.phrase:
-            raise CONFIRMATION(field="typed", reason=preview.sentence_en, phrase=preview.phrase)
+            pt, en = preview.sentence_pt.rstrip("."), preview.sentence_en.rstrip(".")
+            raise CONFIRMATION(field="typed", reason_pt=pt, reason=en, phrase=preview.phrase)
 
     def begin(self, action: Action, by: str, typed: str) -> None:
         """See ``ClusterDesk.begin``."""
@@ -196,18 +202,16 @@ def _action(request: Mapping[str, Any]) -> Action:
     raise INVALID(field="action", name="action", reason=" | ".join(ACTIONS))
 
 
-def _refusal(action: Action, status: ClusterStatus) -> tuple[str, str]:
-    """Why ``action`` can't be done now (pt, en)."""
-    leads = f"{status.leader} atende", f"{status.leader} leads"
+def _refusal(action: Action, status: ClusterStatus) -> Reason | None:
+    """Why ``action`` can't be done now."""
     if action == "handover":
         if status.leader is None:
-            return "ninguém atende", "nobody leads"
+            return reason("nobody_leads")
         ready = status.in_sync is not None or status.leader != status.node
-        return ("", "") if ready else (f"{status.peer} não está em dia", f"{status.peer} is not in sync")
-    if action == "promote":
-        stuck = status.prompt == NOT_DRAINED and status.leader == status.node
-        return leads if status.leader is not None and not stuck else ("", "")
-    return leads if status.leader == status.peer else ("", "")
+        return None if ready else not_in_step(status)
+    stuck = action == "promote" and status.prompt == NOT_DRAINED and status.leader == status.node
+    leads = status.leader is not None if action == "promote" else status.leader == status.peer
+    return reason("leads", node=status.leader) if leads and not stuck else None
 
 
 def _phrase(action: Action, status: ClusterStatus) -> str:

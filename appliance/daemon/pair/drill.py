@@ -19,6 +19,8 @@ from appliance.care.under_way import consults_under_way
 from appliance.cluster import operator
 from appliance.cluster.etcd_keys import Request
 from appliance.cluster.model import ClusterStatus, Drill, Event
+from appliance.cluster.readiness import not_in_step
+from appliance.cluster.reasons import Reason, reason, refusal
 from appliance.cluster.roles import RoleLoop
 from appliance.config import Config, Paths
 from appliance.plugin_api.errors import ProntuarioError, define
@@ -100,25 +102,23 @@ class Drills:
         if tasks:
             await asyncio.wait(tasks)
 
-    def refusal(self, status: ClusterStatus) -> tuple[str, str]:
-        """Why there can be no drill now (pt, en); empty if there can."""
+    def refusal(self, status: ClusterStatus) -> Reason | None:
+        """Why there can be no drill now; None if there can."""
         if self._drill is not None and not self._drill.done():
-            if self._waits:
-                return "um simulado já espera o fim de uma consulta", "a drill waits for a consult to end"
-            return "um simulado está em andamento", "a drill is under way"
+            return reason("drill_waits" if self._waits else "drill_under_way")
         if status.leader is None:
-            return "ninguém atende", "nobody leads"
+            return reason("nobody_leads")
         if status.leader != status.node:
-            return f"quem atende é {status.leader}; peça a ele", f"{status.leader} leads; ask it"
+            return reason("not_leading_here", node=status.leader)
         if status.mode != "paired" or status.in_sync is None:
-            return f"{status.peer} não está em dia", f"{status.peer} is not up to date"
-        return "", ""
+            return not_in_step(status)
+        return None
 
     def check(self, status: ClusterStatus) -> None:
         """Raise ``cluster.no_drill`` 409 when ``refusal`` says so."""
-        pt, en = self.refusal(status)
-        if en:
-            raise NO_DRILL(reason=en, reason_pt=pt)
+        refused = self.refusal(status)
+        if refused is not None:
+            raise refusal(NO_DRILL, refused)
 
     def begin(self, by: str) -> None:
         """Carry it out as soon as nobody dictates; ``check`` first."""
@@ -130,9 +130,10 @@ class Drills:
             if not await self._nobody_dictates(by):
                 return
             before = operator.status(self._roles)
-            pt, en = self._blocked_by(before)
-            if en:
-                self._tell("drill_given_up", f"O simulado não foi feito: {pt}.", f"The drill was not made: {en}.")
+            refused = self._blocked_by(before)
+            if refused is not None:
+                pt, en = f"O simulado não foi feito: {refused.pt}.", f"The drill was not made: {refused.en}."
+                self._tell("drill_given_up", pt, en)
                 return
             await self._measure(by, before)
         except ProntuarioError as error:
@@ -143,7 +144,7 @@ class Drills:
                 f"The drill was not made: {error.sentence('en')}",
             )
 
-    def _blocked_by(self, status: ClusterStatus) -> tuple[str, str]:
+    def _blocked_by(self, status: ClusterStatus) -> Reason | None:
         """As ``refusal``, but for the drill itself."""
         drill, self._drill = self._drill, None
         try:

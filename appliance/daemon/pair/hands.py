@@ -81,6 +81,8 @@ class Hands:
             lag_s=lag,
             mode=primacy.barrier.mode if primacy is not None else "read-only",
             trouble=primacy.trouble if primacy is not None else "",
+            peer_refused=primacy.shipper.refused if primacy is not None else "",
+            peer_lacks_models=primacy is not None and not primacy.models_copied,
         )
 
     def _held(self) -> Position:

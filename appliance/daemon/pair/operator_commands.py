@@ -11,6 +11,7 @@ import msgspec
 
 from appliance.api.admin_cluster import Preview
 from appliance.cluster.model import ClusterStatus, Drill, Event
+from appliance.cluster.reasons import Reason
 from appliance.config import Paths
 from appliance.daemon.control import ask
 from appliance.daemon.exits import CommandFailedError, Exit
@@ -51,6 +52,7 @@ def described(status: ClusterStatus) -> str:
         f"leader        {status.leader or 'NOBODY'}{f' since {status.leader_since}' if status.leader_since else ''}",
         f"this node     {status.node}: {status.role.value}, mode {status.mode}, epoch {status.epoch}",
         f"may take over {status.in_sync or 'nobody'}",
+        *([f"because       {_why(status.reason)}"] if status.reason else []),
         f"lag           {_known(status.lag_txids)} transactions, {_known(status.lag_s)} s",
         f"alone         {status.unreplicated_rows} changes not on the other node",
         f"voters        {healthy} of {voters}{'' if voters > 2 else ': no automatic takeover'}",  # noqa: PLR2004  DESIGN §4
@@ -58,7 +60,10 @@ def described(status: ClusterStatus) -> str:
         f"last drill    {_drill(status.drill)}",
     ]
     if status.prompt:
-        lines.append(f"DECIDE        {status.prompt}: see docs/runbooks")
+        lines += [
+            f"DECIDE        {status.prompt}: see docs/runbooks",
+            f"              {status.prompt_pt}  |  {status.prompt_en}",
+        ]
     return "\n".join([*lines, "", *(_line(event) for event in status.events[-_SHOWN_EVENTS:])])
 
 
@@ -113,6 +118,11 @@ async def drill(home: Path, *, say: Say) -> float:
 
 def _known(figure: float | None) -> str:
     return "?" if figure is None else f"{figure:g}"
+
+
+def _why(why: Reason) -> str:
+    since = f" (desde | since {why.since})" if why.since else ""
+    return f"{why.code}: {why.pt}  |  {why.en}{since}"
 
 
 def _drill(drill: Drill | None) -> str:

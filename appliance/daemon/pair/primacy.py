@@ -76,6 +76,8 @@ class Primacy:
         )
         self._database: Database | None = None
         self._models: asyncio.Task[None] | None = None
+        self.models_copied = False
+        """Whether the peer is known to have this node's model packs."""
 
     @property
     def database(self) -> Database:
@@ -165,6 +167,7 @@ class Primacy:
             try:
                 await self._ground.neighbour.bulk.wait_up()
                 await send_folder(self._ground.neighbour.bulk, self.epoch, MODELS, self._ground.paths.models)
+                self.models_copied = True
             except (ProntuarioError, OSError) as error:
                 code = error.kind.code if isinstance(error, ProntuarioError) else "os"
                 log.info("model packs wait for the peer", code=code)

@@ -148,7 +148,7 @@ async def test_the_sync_key_is_written_only_by_who_leads(client: EtcdClient) -> 
     keys, clock = EtcdKeys(client), LeaseClock()
     await keys.initialise("a")
     keeper = LeaseKeeper(client, clock, ttl_s=30)
-    sync = EtcdSync(keys, keeper, "a", "b")
+    sync = EtcdSync(keys, keeper, "a", "b", clock)
     with pytest.raises(ProntuarioError) as caught:
         await sync.mark_out_of_sync()
     assert caught.value.kind is READ_ONLY

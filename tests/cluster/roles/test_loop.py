@@ -144,6 +144,25 @@ async def test_a_standby_out_of_sync_asks_the_operator_instead(pair: Both) -> No
     assert "promoted_with_loss" in [event.kind for event in pair.b.loop.timeline.latest()]
 
 
+async def test_a_lost_node_is_counted_as_such_once_its_name_is_typed_and_the_timeline_says_so(pair: Both) -> None:
+    with pytest.raises(ProntuarioError, match="b answers"):
+        await operator.mark_lost(pair.a.loop, "b", "ana", "b")
+    pair.a.hands.peer_reachable = False
+    with pytest.raises(ProntuarioError) as caught:
+        await operator.mark_lost(pair.a.loop, "b", "ana")
+    assert caught.value.details["reason_code"] == "only_here"
+    await operator.mark_lost(pair.a.loop, "b", "ana", "b")
+
+    def reason() -> str:
+        why = operator.status(pair.a.loop).reason
+        return why.code if why else ""
+
+    await until(lambda: reason() == "marked_lost")
+    assert pair.a.loop.timeline.latest()[-1].kind == "counted_lost"
+    with pytest.raises(ProntuarioError, match="a leads"):
+        await operator.mark_lost(pair.b.loop, "a", "ana", "a")
+
+
 async def test_without_voters_the_primary_stops_acknowledging_and_comes_back(pair: Both) -> None:
     for name in ("a", "b", "w"):
         pair.etcd.kill(name, signal.SIGSTOP)

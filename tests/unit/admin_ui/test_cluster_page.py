@@ -16,6 +16,7 @@ from playwright.async_api import Page, async_playwright, expect
 
 from appliance.api.admin_cluster import Preview
 from appliance.cluster.model import ClusterStatus, Drill, Event, Position, Role
+from appliance.cluster.reasons import reason
 from appliance.plugin_api.errors import define
 from tests.api.admin_harness import PASSWORD
 from tests.system.test_dashboard_browser import TEXT_CONTRAST
@@ -166,11 +167,15 @@ async def test_a_healthy_pair_is_told_in_plain_words(running: Running) -> None:
 async def test_the_page_follows_what_happens(running: Running) -> None:
     async with cluster_page(running, PAIRED, HANDOVER) as page:
         await expect(tile(page, "Gravação")).to_contain_text("par completo", timeout=PATIENCE_MS)
-        running.desk.now = msgspec.structs.replace(PAIRED, mode="degraded", in_sync=None, unreplicated_rows=1250)
+        away = reason("away", node="mac-b", since="2026-11-20T22:20:00.000Z")
+        running.desk.now = msgspec.structs.replace(
+            PAIRED, mode="degraded", in_sync=None, unreplicated_rows=1250, reason=away
+        )
         running.desk.actions = (msgspec.structs.replace(HANDOVER, refused="b lags", refused_pt="mac-b está atrasado."),)
         await expect(tile(page, "Gravação")).to_contain_text("1.250 gravações ainda só neste Mac", timeout=PATIENCE_MS)
         await expect(page.get_by_role("button", name="Passar o comando")).to_be_disabled(timeout=PATIENCE_MS)
         await expect(page.locator(".commands")).to_contain_text("mac-b está atrasado.")
+        await expect(page.locator(".facts")).to_contain_text("mac-b não responde (desde")
 
 
 @pytest.mark.parametrize(("action", "name"), [(HANDOVER, "Passar o comando"), (DRILL, "Fazer um simulado")])

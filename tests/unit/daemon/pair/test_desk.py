@@ -38,8 +38,9 @@ def status(**what: Any) -> ClusterStatus:
 def test_what_can_not_be_done_now_is_said_before_anything_is_typed(
     action: Any, what: dict[str, Any], refused: bool
 ) -> None:
-    pt, en = _refusal(action, status(**what))
-    assert (bool(pt), bool(en)) == (refused, refused)
+    why = _refusal(action, status(**what))
+    assert (why is not None) == refused
+    assert why is None or (why.pt and why.en and why.pt != why.en)
 
 
 def test_what_can_cost_data_asks_for_the_name_of_the_node_that_is_meant() -> None:

@@ -84,14 +84,16 @@ def dictation(state: str, changed_at: str, name: str = "d1") -> str:
 
 def refused_where_it_makes_no_sense(rehearsal: Rehearsal) -> None:
     status = operator.status(rehearsal.pair.a.loop)
-    assert rehearsal.a.refusal(status) == ("", "")
+    assert rehearsal.a.refusal(status) is None
     for changed, wanted in (
-        ({"leader": None}, "nobody leads"),
-        ({"leader": "b"}, "b leads; ask it"),
-        ({"mode": "degraded"}, "b is not up to date"),
-        ({"in_sync": None}, "b is not up to date"),
+        ({"leader": None}, "nobody_leads"),
+        ({"leader": "b"}, "not_leading_here"),
+        ({"mode": "degraded"}, "out_of_sync"),
+        ({"in_sync": None}, "out_of_sync"),
     ):
-        assert rehearsal.a.refusal(msgspec.structs.replace(status, **changed))[1] == wanted
+        refused = rehearsal.a.refusal(msgspec.structs.replace(status, **changed))
+        assert refused is not None
+        assert refused.code == wanted
 
 
 async def test_a_drill_is_measured_kept_told_on_both_sides_and_audited(rehearsal: Rehearsal) -> None:
@@ -136,7 +138,7 @@ async def test_a_drill_is_given_up_when_the_consults_never_end(
     rehearsal.a.begin("ana.ti")
     await until(lambda: rehearsal.seen_by(rehearsal.pair.a) == ["drill_postponed", "drill_given_up"])
     assert rehearsal.pair.a.loop.role is Role.PRIMARY
-    await until(lambda: not rehearsal.a.refusal(operator.status(rehearsal.pair.a.loop))[1])
+    await until(lambda: rehearsal.a.refusal(operator.status(rehearsal.pair.a.loop)) is None)
 
 
 async def test_a_handover_that_nobody_ends_is_a_failed_drill(
