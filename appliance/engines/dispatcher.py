@@ -13,7 +13,18 @@ from typing import Final
 
 from appliance.engines.admission import AdmissionQueue
 from appliance.engines.engine_metrics import EngineMetrics
-from appliance.engines.errors import BUSY, DEADLINE, DIED, FAILED, INTERNAL_CODES, OVERFLOW, POISON, REJECTED, TOO_LARGE
+from appliance.engines.errors import (
+    BUSY,
+    DEADLINE,
+    DIED,
+    FAILED,
+    INTERNAL_CODES,
+    OVERFLOW,
+    POISON,
+    REJECTED,
+    THE_REQUESTS_OWN,
+    TOO_LARGE,
+)
 from appliance.engines.frames import FrameTooLargeError
 from appliance.engines.poison import PoisonRegister
 from appliance.engines.requests import PendingRequest
@@ -29,8 +40,6 @@ _TRIAL_S: Final = 3.0
 _PLACES_EVERY_S: Final = 0.5
 _SHORTEST_RETRY_S: Final = 1.0
 _LONGEST_RETRY_S: Final = 60.0
-_THE_REQUESTS_OWN: Final = frozenset({DEADLINE, OVERFLOW, POISON, REJECTED, TOO_LARGE})
-"""Errors that the request would meet in any engine: it is not run again because the other node's told one."""
 
 
 class Dispatcher:
@@ -295,7 +304,7 @@ class Dispatcher:
         request = self._targets.far.slots.free(request_id)
         if request is None:
             return
-        if error.kind in _THE_REQUESTS_OWN:
+        if error.kind in THE_REQUESTS_OWN:
             self._count_shared("refused")
             self._finish(request, error, error.kind.code.removeprefix("engine."))
         else:

@@ -75,3 +75,5 @@ MEMORY = define(
 )
 INTERNAL_CODES = frozenset({"internal", "internal.step", "internal.submit", "internal.too_large"})
 """Codes of ``Failed`` that are the engine's own fault (500); any other code tells what is wrong with the request (422)."""
+THE_REQUESTS_OWN = frozenset({DEADLINE, OVERFLOW, POISON, REJECTED, TOO_LARGE})
+"""What a request would meet in any engine: it is not run again because the other node's engine told it."""
