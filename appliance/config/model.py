@@ -87,6 +87,8 @@ class Cluster(_Section, frozen=True):
     etcd_election_ms: int = 500
     ship_deadline_s: float = 1.0
     """How long a commit waits for the peer before the peer is marked as out of sync."""
+    share_inference: bool = True
+    """Let the other node's engines answer when this node's are full, and lend it ours; both nodes have to say so."""
     vip_addresses: tuple[str, ...] = ()
     """Plain addresses, IPv4 or IPv6, without a prefix; they come and go together."""
     vip_interface: str = ""
@@ -242,3 +244,8 @@ class Paths:
     def models(self) -> Path:
         """Model packs: ``<capability>/active``."""
         return self.home / "models"
+
+    @property
+    def pack_keys(self) -> Path:
+        """Public keys (``*.pem``) of those whose model packs this hospital trusts; outside ``models``, which travels to the peer."""
+        return self.home / "trust" / "packs"

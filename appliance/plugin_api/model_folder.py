@@ -37,7 +37,8 @@ def find_model_folder(*, configured: str | None, models_dir: Path, capability: s
         return ModelFolder(_checked(Path(configured).expanduser()), demonstration=False)
     pack = models_dir / capability / "active"
     if pack.exists() or pack.is_symlink():
-        return ModelFolder(_checked(pack), demonstration=False)
+        # Resolved: an engine that restarts while another pack takes over must load its own one again.
+        return ModelFolder(_checked(pack.resolve()), demonstration=False)
     return ModelFolder(demonstration, demonstration=True)
 
 
