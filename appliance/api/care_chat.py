@@ -1,4 +1,8 @@
-"""``POST /api/patients/{id}/chat``: questions about one patient, answered from their record, whole or streamed."""
+"""``POST /api/patients/{id}/chat``: questions about one patient, answered from their record, whole or streamed.
+
+Streamed: ``queue`` events (``{"position": 3}``, 0 once it is being answered) while the request waits for the model, then
+``reading``, ``claim`` after ``claim``, and last ``end``.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from appliance.api.queue_places import Place, Queued
 from appliance.care import ai_switches
 from appliance.care.chat.claims import Claim
 from appliance.care.chat.conversation import Finished, answer, call_for
@@ -85,7 +90,7 @@ class ChatRoutes:
         ]  # fmt: skip
 
     async def ask(self, request: Request) -> Reply:
-        """The handler. What fails before the first claim is an HTTP error, also for a stream."""
+        """The handler. What fails before the first claim is an HTTP error, also for a stream that did not have to wait."""
         asked = await request.body(AskAboutPatient)
         turns = _turns(asked)
         patient_id, caller = request.parameters["patient_id"], request.principal
@@ -97,14 +102,15 @@ class ChatRoutes:
             return gather(q, patient_id, question, caller)
 
         context = await self._consults.store.read(read)
-        call = call_for(caller.user_id, patient_id)
+        queued: Queued[Claim | Finished] = Queued()
+        call = call_for(caller.user_id, patient_id, queued.told)
         choice = self._consults.abilities.chat_model()
         pieces = answer(turns, context, choice, call, max_tokens=asked.max_tokens)
         reading = Reading(patient_id, context.sources, context.withheld, len(context.sources) + len(context.others))
         end = partial(_end, language=request.language)
         if asked.stream:
-            first = await anext(pieces)
-            stream = _events(reading, first, pieces, end)
+            told = queued.pieces(pieces)
+            stream = _events(reading, await anext(told), told, end)
             return Reply(content_type="text/event-stream", stream=stream, headers={"cache-control": "no-store"})
         found = [piece async for piece in pieces]
         claims = [piece for piece in found if isinstance(piece, Claim)]
@@ -129,20 +135,23 @@ def _end(last: Finished, claims: list[Claim], *, language: str) -> ChatEnd:
 
 async def _events(
     reading: Reading,
-    first: Claim | Finished,
-    rest: AsyncGenerator[Claim | Finished, None],
+    first: Claim | Finished | Place,
+    rest: AsyncGenerator[Claim | Finished | Place, None],
     end: partial[ChatEnd],
 ) -> AsyncIterator[ServerSentEvent]:
-    """``reading``, then ``claim`` after ``claim``, last ``end``; closing it cancels the answer."""
+    """``queue`` while it waits, ``reading``, then ``claim`` after ``claim``, last ``end``; closing it cancels the answer."""
     claims: list[Claim] = []
     try:
+        piece: Claim | Finished | Place | None = first
+        while isinstance(piece, Place):
+            yield ServerSentEvent("queue", piece)
+            piece = await anext(rest, None)
         yield ServerSentEvent("reading", reading)
-        piece: Claim | Finished | None = first
         while piece is not None:
             if isinstance(piece, Claim):
                 claims.append(piece)
                 yield ServerSentEvent("claim", piece)
-            else:
+            elif isinstance(piece, Finished):
                 yield ServerSentEvent("end", end(piece, claims))
             piece = await anext(rest, None)
     finally:

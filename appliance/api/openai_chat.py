@@ -1,4 +1,8 @@
-"""``POST /v1/chat/completions``, whole or streamed."""
+"""``POST /v1/chat/completions``, whole or streamed.
+
+A stream whose request waits in the engine's queue says so in comments, which every client of server-sent events skips
+(WHATWG HTML §9.2.6): ``: queue {"position":3}``, and ``0`` once it is being answered.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,14 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
 from appliance.api.openai_errors import error_object
 from appliance.api.openai_models import require_model
 from appliance.api.openai_shapes import ChatCompletionRequest, chat_messages, chat_options
+from appliance.api.queue_places import Place, Queued
 from appliance.plugin_api.capabilities import ChatDelta, ChatModel, ModelInfo, TokenLogprob
 from appliance.plugin_api.engine import CallOptions, Lane
 from appliance.plugin_api.errors import ProntuarioError
@@ -56,12 +61,15 @@ class ChatCompletions:
         self._now = now or time.time
 
     async def create(self, request: Request) -> Reply:
-        """The handler. What fails before the first token is an HTTP error, also for a stream."""
+        """The handler. What fails before the first token is an HTTP error, also for a stream that did not have to wait."""
         wanted = await request.body(ChatCompletionRequest)
         messages, options = chat_messages(wanted), chat_options(wanted)
         require_model(self._abilities.models(), wanted.model, "chat_model")
         choice: Choice[ChatModel] = self._abilities.chat_model(wanted)
-        call = CallOptions(lane=Lane.INTERACTIVE, deadline_s=_DEADLINE_S, user=request.principal.user_id)
+        queued: Queued[ChatDelta] = Queued()
+        call = CallOptions(
+            lane=Lane.INTERACTIVE, deadline_s=_DEADLINE_S, user=request.principal.user_id, on_queue=queued.told
+        )
         deltas = choice.instance.chat(messages, options, call)
         answer = _Answer(
             f"chatcmpl-{secrets.token_hex(12)}", int(self._now()), choice.instance.model(), choice.degraded
@@ -69,8 +77,9 @@ class ChatCompletions:
         if not wanted.stream:
             return Reply(body=await _whole(answer, deltas))
         usage = wanted.stream_options is not None and wanted.stream_options.include_usage
-        first = await anext(deltas, None)
-        stream = _chunks(answer, first, deltas, include_usage=usage, language=request.language)
+        pieces = queued.pieces(cast("AsyncGenerator[ChatDelta, None]", deltas))
+        first = await anext(pieces, None)
+        stream = _chunks(answer, first, pieces, include_usage=usage, language=request.language)
         return Reply(content_type="text/event-stream", stream=stream, headers={"cache-control": "no-store"})
 
 
@@ -89,29 +98,34 @@ async def _whole(answer: _Answer, deltas: AsyncIterator[ChatDelta]) -> dict[str,
 
 async def _chunks(
     answer: _Answer,
-    first: ChatDelta | None,
-    rest: AsyncIterator[ChatDelta],
+    first: ChatDelta | Place | None,
+    rest: AsyncGenerator[ChatDelta | Place, None],
     *,
     include_usage: bool,
     language: str,
 ) -> AsyncGenerator[bytes, None]:
     """Server-sent events as OpenAI frames them: ``data: {…}`` and ``data: [DONE]``; closing it cancels the answer."""
     extra = {"usage": None} if include_usage else {}
-    last = first or ChatDelta("", "stop")
+    last: ChatDelta | None = None
+    piece: ChatDelta | Place | None = first or ChatDelta("", "stop")
     try:
-        yield _event(answer, {"role": "assistant", "content": last.text}, last, extra)
-        async for delta in rest:
-            last = delta
-            yield _event(answer, {"content": delta.text} if delta.text else {}, delta, extra)
+        while piece is not None:
+            if isinstance(piece, Place):
+                yield b": queue " + msgspec.json.encode(piece) + b"\n\n"
+            else:
+                role = {"role": "assistant", "content": piece.text} if last is None else {}
+                yield _event(answer, role or ({"content": piece.text} if piece.text else {}), piece, extra)
+                last = piece
+            piece = await anext(rest, None)
         if include_usage:
-            yield _frame(answer.envelope("chat.completion.chunk") | {"choices": [], "usage": _usage(last)})
+            usage = _usage(last or ChatDelta(""))
+            yield _frame(answer.envelope("chat.completion.chunk") | {"choices": [], "usage": usage})
         yield _DONE
     except ProntuarioError as error:  # the status line has gone out: OpenAI's clients look for the error in the stream
         yield _frame(error_object(error, language))
     finally:
-        if isinstance(rest, AsyncGenerator):
-            with contextlib.suppress(ProntuarioError):
-                await rest.aclose()
+        with contextlib.suppress(ProntuarioError):
+            await rest.aclose()
 
 
 def _event(answer: _Answer, delta: dict[str, Any], piece: ChatDelta, extra: dict[str, Any]) -> bytes:

@@ -5,7 +5,7 @@ Nothing of the answer leaves before it was held to the record: a claim comes wit
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Final
 
@@ -38,9 +38,11 @@ class Finished(msgspec.Struct, frozen=True):
     completion_tokens: int
 
 
-def call_for(user_id: str, patient_id: str) -> CallOptions:
+def call_for(user_id: str, patient_id: str, on_queue: Callable[[int], None] | None = None) -> CallOptions:
     """Caches of this conversation belong to this person and this patient, and to nobody else."""
-    return CallOptions(lane=Lane.INTERACTIVE, deadline_s=DEADLINE_S, user=user_id, patient=patient_id)
+    return CallOptions(
+        lane=Lane.INTERACTIVE, deadline_s=DEADLINE_S, user=user_id, patient=patient_id, on_queue=on_queue
+    )
 
 
 def prompt(turns: Sequence[ChatMessage], context: Context) -> list[ChatMessage]:
