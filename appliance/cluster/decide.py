@@ -104,9 +104,13 @@ def _failed(state: State, seen: Observation, lost: Outcome, settings: Settings) 
     job = lost.order.job
     state = replace(state, tries=state.tries + 1, not_before=seen.now + settings.retry_s)
     if state.role is Role.DRAINING and job is Job.QUIESCE and lost.order.epoch == state.epoch:
-        if seen.stopping or state.sick_since is not None:
-            # Whoever must go goes; what was acknowledged is where the sync key says.
+        # Whoever must go goes; what was acknowledged is where the sync key says.
+        if seen.stopping:
             return replace(state, step=Job.CLOSE), ()
+        if (
+            state.sick_since is not None
+        ):  # closing on a sick disk may take long, and without a lease nothing is acknowledged
+            return replace(state, step=Job.RESIGN), ()
         return replace(state, role=Role.PRIMARY, step=Job.RESUME), (Tell("handover_failed", state.epoch),)
     if state.role is Role.CANDIDATE and state.tries >= settings.tries and state.step in {Job.FENCE, Job.DRAIN}:
         # Nobody has been told yet that we lead: let the other try.

@@ -17,6 +17,7 @@ from typing import Final
 
 from appliance.cluster.ltx import LEVELS, LtxFile, listing, next_after
 from appliance.cluster.model import Position
+from appliance.cluster.patience import answered_in_time
 from appliance.cluster.peer_link import PeerLink
 from appliance.cluster.peer_messages import PART_BYTES, PROTOCOL, AskHeld, Held, Hello, PutLtx
 from appliance.cluster.replication_errors import EPOCH_AHEAD, OTHER_BODY, PEER_AWAY, STALE_EPOCH
@@ -118,7 +119,7 @@ class Shipper:
         """Return once the peer holds everything up to ``txid``.
 
         Raises:
-            ProntuarioError: ``cluster.peer_away``: not within ``deadline_s`` seconds.
+            ProntuarioError: ``cluster.peer_away``: not within ``deadline_s`` seconds of this process's own time.
         """
         self.offer(txid)
         if self._held is not None and self._held >= txid:
@@ -127,10 +128,9 @@ class Shipper:
         entry = (txid, waiter)
         self._waiting.append(entry)
         try:
-            async with asyncio.timeout(deadline_s):
-                await waiter
-        except TimeoutError:
-            raise PEER_AWAY(retry_after=1.0) from None
+            if not await answered_in_time(waiter, deadline_s):
+                raise PEER_AWAY(retry_after=1.0)
+            await waiter
         finally:
             if entry in self._waiting:
                 self._waiting.remove(entry)

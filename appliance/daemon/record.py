@@ -153,11 +153,17 @@ class RecordSession:
         self._heads = heads
         self._record: OpenRecord | None = None
         self._busy = False
+        self._resting: asyncio.Task[None] | None = None
 
     @property
     def record(self) -> OpenRecord | None:
         """What is open now."""
         return self._record
+
+    @property
+    def works(self) -> bool:
+        """Whether the work that waits in the record is taken up."""
+        return self._busy
 
     async def open(self, record: OpenRecord) -> None:
         """Serve ``record``; it belongs to this session from now on, also when this fails.
@@ -177,7 +183,9 @@ class RecordSession:
 
     async def begin(self) -> None:
         """Take up the work that waits in the record: jobs, dictations under way, signed audit heads."""
-        self._busy = True
+        if self._resting is not None:
+            await asyncio.shield(self._resting)
+        self._busy, self._resting = True, None
         await self._jobs.start()
         await self._consults.start()
         self._heads.start()
@@ -189,9 +197,14 @@ class RecordSession:
         """
         if self._busy:
             self._busy = False
-            await self._consults.stop()
-            await self._jobs.stop()
-            await self._heads.stop(last=for_good)
+            self._resting = asyncio.create_task(self._rest(for_good=for_good), name="rest")
+        if self._resting is not None:
+            await asyncio.shield(self._resting)  # whoever loses patience leaves it going on: nobody begins it twice
+
+    async def _rest(self, *, for_good: bool) -> None:
+        await self._consults.stop()
+        await self._jobs.stop()
+        await self._heads.stop(last=for_good)
 
     async def close(self) -> None:
         """Refuse new calls, answer who waits, close everything. Safe to call twice."""

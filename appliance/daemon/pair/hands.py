@@ -9,6 +9,7 @@ from typing import Final
 
 from appliance.cluster.hands import NodeReport
 from appliance.cluster.model import Position
+from appliance.cluster.replication_errors import PEER_AWAY
 from appliance.cluster.vip_client import VipClient
 from appliance.daemon.assembly import Core
 from appliance.daemon.dashboard import prepare_dashboard_device
@@ -24,6 +25,8 @@ from appliance.telemetry.logs import get_logger
 
 log = get_logger("pair")
 _BEGIN_AGAIN_S: Final = 1.0
+SICK_QUIESCE_S: Final = 1.0
+"""A node whose disk fails does not make everybody wait for its last words."""
 
 
 class Hands:
@@ -164,14 +167,15 @@ class Hands:
         if primacy is None:
             return self._own
         primacy.barrier.leave()
-        await self._stop_work()
+        limit_s = SICK_QUIESCE_S if self._fitness.sick_because else None
         try:
-            await self._core.record.rest(for_good=False)
-            await self._core.store.fall_quiet()
-            self._quiesced = await primacy.everything_held()
-        except ProntuarioError:
-            await self.resume()
-            raise
+            async with asyncio.timeout(limit_s):  # a full disk: whoever writes waits for room that does not come
+                await self._stop_work()
+                await self._core.record.rest(for_good=False)
+                await self._core.store.fall_quiet()
+                self._quiesced = await primacy.everything_held()
+        except TimeoutError:
+            raise PEER_AWAY(retry_after=1.0) from None
         return self._quiesced
 
     async def resume(self) -> None:

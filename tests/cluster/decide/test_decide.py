@@ -232,6 +232,28 @@ def test_a_quiesced_primary_gives_the_lease_back_before_it_closes() -> None:
     assert jobs == [Job.QUIESCE, Job.RESIGN, Job.FENCE, Job.CLOSE]
 
 
+@pytest.mark.parametrize(
+    ("stopping", "healthy", "then"), [(True, True, Job.CLOSE), (False, False, Job.RESIGN), (False, True, Job.RESUME)]
+)
+def test_a_handover_that_the_peer_can_not_take_in_time(stopping: bool, healthy: bool, then: Job) -> None:
+    """Who stops closes first; a sick node gives the lease back before a close that may hang; a well one goes on."""
+    report = NodeReport(held=Position(1, 4), record_epoch=1, healthy=healthy, peer_reachable=True)
+    state = primary(role=Role.DRAINING, step=Job.QUIESCE, sick_since=None if healthy else 90.0, open=True)
+    failed = Outcome(Order(Job.QUIESCE, 1), ok=False)
+    now = seen("a", view=LED, lease=VALID, report=report, outcome=failed, stopping=stopping)
+    decision = decide(state, now)
+    assert decision.state.step is then
+    if then is Job.RESIGN:
+        assert decision.order == Order(Job.RESIGN, 1)
+        after = decide(
+            decision.state,
+            seen("a", view=replace(LED, leader=None), report=report, outcome=Outcome(decision.order, ok=True)),
+        )
+        assert after.state.role is Role.STANDBY
+        assert after.state.open, "closed when the next one leads"
+        assert after.order is None, "sick: the other one leads"
+
+
 def test_a_node_that_can_not_drain_asks_and_an_order_to_accept_loss_reaches_the_drain() -> None:
     view = replace(FREE, epoch=2, leader=Leader("b", 2, "", 8))
     state = State(role=Role.CANDIDATE, epoch=2, step=Job.DRAIN, tries=2)

@@ -92,6 +92,37 @@ async def test_jobs_rest_with_the_role_and_go_on_with_the_next(core: Core) -> No
     await core.record.rest()
 
 
+async def test_whoever_loses_patience_with_the_rest_leaves_it_going_on(core: Core) -> None:
+    working, may_end = asyncio.Event(), asyncio.Event()
+
+    async def work(job: jobs.Job) -> None:
+        del job
+        working.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await may_end.wait()
+
+    core.jobs.register("test.stubborn", work)
+    async with asyncio.timeout(PATIENCE_S):
+        await open_record(core)
+        await core.record.begin()
+        await core.store.write(lambda tx: jobs.enqueue(tx, "test.stubborn", {}))
+        core.jobs.wake()
+        await working.wait()
+        impatient = asyncio.create_task(core.record.rest())
+        while core.record.works:  # noqa: ASYNC110  it has no event
+            await asyncio.sleep(0)
+        impatient.cancel()
+        again = asyncio.create_task(core.record.rest())
+        await asyncio.wait({impatient, again}, timeout=0.1)
+        assert impatient.cancelled()
+        assert not again.done(), "the first one's rest is not over"
+        may_end.set()
+        await again
+        await core.record.close()
+
+
 async def test_closing_twice_and_resting_without_work_are_harmless(core: Core) -> None:
     await core.record.rest()
     await open_record(core)
