@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ import msgspec
 
 from appliance.cluster.model import Position
 from appliance.cluster.peer_messages import MAX_CALL_BYTES
+from appliance.cluster.review_order import Subject, ranks, subject_of
 from appliance.plugin_api.errors import NOT_FOUND
 from appliance.plugin_api.storage import Query, Row, Store, Transaction
 from appliance.store.soundness import quoted, table_names
@@ -149,13 +151,27 @@ class DivergenceQueue:
         return await self._store.write(change)
 
     async def pending(self, limit: int = 200) -> list[QueuedRow]:
-        """The oldest rows about which nobody has decided yet."""
+        """Rows about which nobody has decided yet: by what they are about (``review_order``), then the oldest first."""
 
         def query(read: Query) -> list[QueuedRow]:
+            order = msgspec.json.encode(ranks(_waiting(read))).decode()
             found = read.all(
-                "SELECT * FROM cluster_divergence WHERE resolved_at IS NULL ORDER BY found_at, rowid LIMIT ?", (limit,)
+                "SELECT * FROM cluster_divergence WHERE resolved_at IS NULL"
+                " ORDER BY (SELECT value FROM json_each(?) WHERE key = table_name), found_at, rowid LIMIT ?",
+                (order, limit),
             )
             return [_queued(row) for row in found]
+
+        return await self._store.read(query)
+
+    async def counts(self) -> dict[Subject, int]:
+        """How many rows wait for a decision, by what they are about; in the order of review, without zeros."""
+
+        def query(read: Query) -> dict[Subject, int]:
+            found: Counter[Subject] = Counter()
+            for table, waiting in _waiting(read).items():
+                found[subject_of(table)] += waiting
+            return dict(sorted(found.items()))
 
         return await self._store.read(query)
 
@@ -185,6 +201,14 @@ class DivergenceQueue:
                 raise NOT_FOUND(what=f"cluster_divergence/{divergence_id}")
 
         await self._store.write(change)
+
+
+def _waiting(read: Query) -> dict[str, int]:
+    """Table → how many of its rows wait for a decision."""
+    found = read.all(
+        "SELECT table_name, count(*) AS n FROM cluster_divergence WHERE resolved_at IS NULL GROUP BY table_name"
+    )
+    return {str(row["table_name"]): int(str(row["n"])) for row in found}
 
 
 def _insert(tx: Transaction, node: str, base: Position, row: DivergentRow, at: str) -> int:

@@ -18,6 +18,7 @@ from appliance.cluster.readiness import not_in_step
 from appliance.cluster.reasons import Reason, reason
 from appliance.cluster.roles import RoleLoop
 from appliance.daemon.enrolment import OPERATOR
+from appliance.daemon.pair.computing import Computing
 from appliance.daemon.pair.drill import Drills
 from appliance.daemon.record import RecordSlot
 from appliance.plugin_api.errors import INVALID, ProntuarioError
@@ -56,6 +57,7 @@ class PairDesk:
         self._clock = clock
         self._loop: RoleLoop | None = None
         self._drill_desk: Drills | None = None
+        self.computing: Computing | None = None
         self._under_way: set[asyncio.Task[None]] = set()
 
     def sit(self, loop: RoleLoop, drills: Drills) -> None:
@@ -78,7 +80,8 @@ class PairDesk:
     # -- looking --------------------------------------------------------------------------------------------------------
     def status(self) -> ClusterStatus:
         """How things stand, from memory."""
-        return operator.status(self._roles)
+        status = operator.status(self._roles)
+        return msgspec.structs.replace(status, computes=self.computing.told()) if self.computing else status
 
     def previews(self) -> Sequence[Preview]:
         """One for each action."""
@@ -176,7 +179,8 @@ class PairDesk:
     async def _on_divergences(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
         queue = DivergenceQueue(self._slot)
         rows = await queue.pending()
-        return {"count": await queue.count(), "rows": msgspec.to_builtins(rows)}
+        counts = {subject.name.lower(): count for subject, count in (await queue.counts()).items()}
+        return {"count": await queue.count(), "subjects": counts, "rows": msgspec.to_builtins(rows)}
 
     async def _on_resolve(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         resolution = str(request["resolution"])

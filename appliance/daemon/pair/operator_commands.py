@@ -12,6 +12,7 @@ import msgspec
 from appliance.api.admin_cluster import Preview
 from appliance.cluster.model import ClusterStatus, Drill, Event
 from appliance.cluster.reasons import Reason
+from appliance.cluster.review_order import WORDS, Subject
 from appliance.config import Paths
 from appliance.daemon.control import ask
 from appliance.daemon.exits import CommandFailedError, Exit
@@ -58,6 +59,7 @@ def described(status: ClusterStatus) -> str:
         f"voters        {healthy} of {voters}{'' if voters > 2 else ': no automatic takeover'}",  # noqa: PLR2004  DESIGN §4
         f"virtual IP    {_address(status.vip)}",
         f"last drill    {_drill(status.drill)}",
+        *([f"computes      {status.computes.en}"] if status.computes else []),
     ]
     if status.prompt:
         lines += [
@@ -146,4 +148,8 @@ def divergence_lines(answer: Mapping[str, Any]) -> list[str]:
         f"{row['id'][:16]}  {row['found_at']}  {row['node']}  {row['row']['table']}  {row['row']['kind']}"
         for row in answer["rows"]
     ]
-    return [f"{answer['count']} rows wait for review.", *rows]
+    subjects = [
+        f"  {count} {WORDS[Subject[name.upper()]][0]}  |  {WORDS[Subject[name.upper()]][1]}"
+        for name, count in answer["subjects"].items()
+    ]
+    return [f"{answer['count']} rows wait for review.", *subjects, *rows]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,11 +12,13 @@ import pytest
 from appliance.cluster.divergence import DivergenceQueue, DivergentRow, compare_tail, from_report, to_reports
 from appliance.cluster.model import Position
 from appliance.cluster.peer_messages import MAX_CALL_BYTES
+from appliance.cluster.review_order import WORDS, Subject, subject_of
 from appliance.config.model import Store as StoreConfig
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.storage import Transaction
 from appliance.store.database import Database
 from appliance.store.migrate import Migration
+from appliance.store.soundness import table_names
 
 TABLES = Migration(
     1,
@@ -123,3 +125,48 @@ async def test_a_row_is_queued_once_and_decided_once(queue: DivergenceQueue) -> 
     with pytest.raises(ProntuarioError) as caught:
         await queue.resolve(pending[0].id, by="admin", resolution="again", now=NOW)
     assert caught.value.kind.code == "not_found"
+
+
+async def test_what_was_said_about_a_patient_is_reviewed_first_and_the_audit_trail_last(queue: DivergenceQueue) -> None:
+    tables = [
+        "audit_event",
+        "store_job",
+        "security_session",
+        "some_plugin",
+        "record_token",
+        "care_note",
+        "record_version",
+    ]
+    for age, table in enumerate(tables):
+        row = DivergentRow(table, {"id": age}, "added", {"id": age}, None)
+        await queue.add("a", Position(3, 17), [row], NOW + timedelta(seconds=age))
+    await queue.add("a", Position(3, 17), [DivergentRow("care_note", {"id": "x"}, "added", None, None)], NOW)
+    wanted = [
+        "care_note",
+        "care_note",
+        "record_version",
+        "some_plugin",
+        "security_session",
+        "store_job",
+        "record_token",
+    ]
+    pending = await queue.pending()
+    assert [one.row.table for one in pending] == [*wanted, "audit_event"]
+    assert [one.row.key["id"] for one in pending[:2]] == ["x", 5], "of one subject the oldest first"
+    assert [one.row.table for one in await queue.pending(3)] == wanted[:3]
+    assert await queue.counts() == {
+        Subject.CLINICAL: 3, Subject.OTHER: 1, Subject.ACCESS: 1, Subject.TECHNICAL: 2, Subject.AUDIT: 1,
+    }  # fmt: skip
+    await queue.resolve(pending[0].id, by="admin", resolution="entered again", now=NOW)
+    assert (await queue.counts())[Subject.CLINICAL] == 2
+
+
+async def test_every_table_of_the_record_has_a_place_in_the_review(tmp_path: Path) -> None:
+    async with await Database.open(tmp_path / "record.sqlite", StoreConfig(litestream=False)) as database:
+        tables = await database.read(table_names)
+    assert {table for table in tables if subject_of(table) is Subject.OTHER} == set()
+    assert {"care_note", "record_version"} <= {table for table in tables if subject_of(table) is Subject.CLINICAL}
+    assert {table for table in tables if table.startswith("audit")} == {
+        table for table in tables if subject_of(table) is Subject.AUDIT
+    }
+    assert set(WORDS) == set(Subject)
