@@ -164,7 +164,7 @@ class Rounds:
 
     def report(self, rounds: int) -> Report:
         """The figures."""
-        report = Report("consult-losses")
+        report = Report("chaos-consult-pair")
         struck = Counter(loss.struck for loss in self.losses)
         lost_frames = sum(len(one.consult.live.lost) for one in self.taken if one.consult.live is not None)
         report.row("consults", len(self.taken), "consults")

@@ -20,6 +20,16 @@ COMMANDS = {
     "demo-models": "make bench-demo-models",
     "chaos-consult": "make chaos-consult",
     "chaos-engines": "make chaos-engines",
+    "failover": "make bench-failover",
+    "pair": "make bench-pair",
+    "promote": "make bench-promote",
+    "chaos-pair": "make chaos-pair",
+    "chaos-consult-pair": "make chaos-consult-pair",
+    "pair-trials": "make pair-trials",
+    "simulator": "make sim-cluster",
+    "chat": "make bench-chat",
+    "stt": "make bench-stt",
+    "memory": "make bench-memory",
 }
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 
+from bench.report import Report
 from tests.cluster.simulator.pair import Pair, Verdict
 from tests.cluster.simulator.rules import BREAKABLE
 
@@ -37,16 +37,18 @@ def main(arguments: list[str]) -> int:
     asked = parser.parse_args(arguments)
     verdicts = simulate(asked.schedules, asked.seed, asked.broken, stop_at_first=asked.broken is not None)
     violations = [verdict for verdict in verdicts if verdict.violation is not None]
-    aim = ">=1" if asked.broken else "==0"
-    ok = bool(violations) == bool(asked.broken)
-    rows = [
-        {"what": "schedules", "value": len(verdicts), "unit": "1"},
-        {"what": "violations", "value": len(violations), "unit": "1", "aim": aim, "ok": ok},
-        {"what": "acknowledged", "value": sum(verdict.acknowledged for verdict in verdicts), "unit": "1"},
-        {"what": "transitions", "value": sum(verdict.transitions for verdict in verdicts), "unit": "1"},
-    ]
-    line = {"name": "simulator", "ok": ok, "rows": rows, "seed": asked.seed, "broken": asked.broken}
-    print(json.dumps(line, ensure_ascii=False))
+    report = Report("simulator")
+    report.row("schedules", len(verdicts), "schedules")
+    report.row("first seed", asked.seed, "")
+    report.row(
+        f"violations with {asked.broken} broken" if asked.broken else "violations",
+        len(violations),
+        "schedules",
+        aim=(">=", 1) if asked.broken else ("==", 0),
+    )
+    report.row("acknowledged", sum(verdict.acknowledged for verdict in verdicts), "writes")
+    report.row("transitions", sum(verdict.transitions for verdict in verdicts), "transitions")
+    report.print()
     return 0
 
 
