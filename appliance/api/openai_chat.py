@@ -68,7 +68,11 @@ class ChatCompletions:
         choice: Choice[ChatModel] = self._abilities.chat_model(wanted)
         queued: Queued[ChatDelta] = Queued()
         call = CallOptions(
-            lane=Lane.INTERACTIVE, deadline_s=_DEADLINE_S, user=request.principal.user_id, on_queue=queued.told
+            lane=Lane.INTERACTIVE,
+            deadline_s=_DEADLINE_S,
+            user=request.principal.user_id,
+            whole=not wanted.stream,
+            on_queue=queued.told,
         )
         deltas = choice.instance.chat(messages, options, call)
         answer = _Answer(

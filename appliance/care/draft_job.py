@@ -53,7 +53,11 @@ class Drafting:
 
     async def _content(self, dictation: Dictation, transcript: Transcript, attempt: int) -> Content:
         call = CallOptions(
-            lane=Lane.INTERACTIVE, deadline_s=DEADLINE_S, user=dictation.author, patient=dictation.patient_id
+            lane=Lane.INTERACTIVE,
+            deadline_s=DEADLINE_S,
+            user=dictation.author,
+            patient=dictation.patient_id,
+            whole=True,
         )
         try:
             await self.store.read(partial(require, function="draft", user_id=call.user, patient_id=call.patient))

@@ -45,8 +45,8 @@ class FarEngine:
     def __init__(self, link: PeerLink, requests: Dispatcher, identity: Identity, away: set[asyncio.Task[None]]) -> None:
         """``away`` is shared by all of them and holds what is under way."""
         self.identity = identity
+        self.requests = requests
         self._link = link
-        self._requests = requests
         self._away = away
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._rests_until = float("-inf")
@@ -71,13 +71,13 @@ class FarEngine:
     async def _run(self, submit: Submit) -> None:
         trouble = await self._forward(submit)
         if trouble is None:
-            self._requests.on_far_end(submit.request_id)
+            self.requests.on_far_end(submit.request_id)
             return
         if trouble.kind not in THE_REQUESTS_OWN:
             pause_s = EVERY_S if trouble.kind in {BUSY, PEER_AWAY} else REST_S
             self._rests_until = asyncio.get_running_loop().time() + pause_s
             log.info("the other node's engine did not answer", engine=self.identity.engine, code=trouble.kind.code)
-        self._requests.on_far_error(submit.request_id, trouble)
+        self.requests.on_far_error(submit.request_id, trouble)
 
     async def _forward(self, submit: Submit) -> ProntuarioError | None:
         """Hand the pieces on as they come; what kept the answer from being complete."""
@@ -87,7 +87,7 @@ class FarEngine:
         try:
             async with aclosing(cast("AsyncGenerator[Answer, None]", answers)) as pieces:
                 async for piece in pieces:
-                    self._requests.on_output(Output(submit.request_id, piece.body, final=False))
+                    self.requests.on_output(Output(submit.request_id, piece.body, final=False))
         except ProntuarioError as error:
             return error
         except (OSError, FrameError):
@@ -146,7 +146,7 @@ class SharedInference:
                 engine.requests.lend(self._line(engine, own), offer.room)
             else:
                 differ |= offer is not None and own is not None
-                self._take_back(engine)
+                self._take_back(name)
         self._enter("both" if self._lent else "other_model" if differ else "peer_not_ready")
 
     def _own(self, engine: EngineSupervisor) -> Identity | None:
@@ -158,21 +158,22 @@ class SharedInference:
 
     def _line(self, engine: EngineSupervisor, identity: Identity) -> FarEngine:
         line = self._lent.get(engine.spec.name)
-        if line is None or line.identity != identity:
-            self._take_back(engine)
+        if line is None or line.identity != identity or line.requests is not engine.requests:
+            self._take_back(engine.spec.name)  # a model that was replaced has left a supervisor of its own
             line = self._lent[engine.spec.name] = FarEngine(self._link, engine.requests, identity, self._away)
         return line
 
-    def _take_back(self, engine: EngineSupervisor) -> None:
-        if self._lent.pop(engine.spec.name, None) is not None:
-            engine.requests.recall()
+    def _take_back(self, name: str) -> None:
+        line = self._lent.pop(name, None)
+        if line is not None:
+            line.requests.recall()
 
     def _alone(self, state: State) -> None:
-        for engine in self._engines():
-            self._take_back(engine)
+        for name in list(self._lent):
+            self._take_back(name)
         self._enter(state)
 
     def _enter(self, state: State) -> None:
         if state != self.state:
-            log.info("who computes", state=state, engines=sorted(self._lent))
+            log.info("who computes", reason_code=state, count=len(self._lent))
         self.state = state

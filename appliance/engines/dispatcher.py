@@ -92,7 +92,7 @@ class Dispatcher:
         request = self._admit(kind, payload, options)
         try:
             while True:
-                while request.outputs:
+                while request.readable:
                     yield request.take()
                 if request.ended:
                     break
@@ -233,7 +233,7 @@ class Dispatcher:
         now = asyncio.get_running_loop().time()
         if target is self._targets.own:
             self.last_output_at = now
-        if not request.answered and self._metrics is not None:
+        if not request.heard and self._metrics is not None:
             self._metrics.first_output.labels(self._spec.name).observe(now - request.started_at)
         kept_up = request.add(output.payload)
         if output.final:
@@ -336,6 +336,8 @@ class Dispatcher:
 
     def _after_death(self, request: PendingRequest) -> None:
         mark = request.mark()
+        if not request.answered:
+            request.forget()
         if self.poison.poisonous(mark):
             self._finish(request, POISON(engine=self._spec.name), "poison")
         elif request.answered or not request.options.idempotent or request.attempts >= _ATTEMPTS:

@@ -24,6 +24,7 @@ class PendingRequest:
         "deadline",
         "ended",
         "error",
+        "heard",
         "kind",
         "options",
         "outputs",
@@ -44,7 +45,8 @@ class PendingRequest:
         self.deadline = deadline
         self.outputs: deque[bytes] = deque()
         self.buffered_bytes = 0
-        self.answered = False
+        self.heard = False  # something has come
+        self.answered = False  # something has come that the caller may have read
         self.ended = False
         self.suspect = False
         self.stays = False  # it came back from the other node
@@ -72,11 +74,24 @@ class PendingRequest:
 
     def add(self, payload: bytes) -> bool:
         """Keep a piece of the answer; False if the reader is too far behind."""
-        self.answered = True
+        self.heard = True
         self.outputs.append(payload)
         self.buffered_bytes += len(payload)
-        self._wake()
+        if not self.options.whole:
+            self.answered = True
+            self._wake()
         return self.buffered_bytes <= MOST_BUFFERED_BYTES and len(self.outputs) <= MOST_BUFFERED_PIECES
+
+    @property
+    def readable(self) -> bool:
+        """Whether there is something to take."""
+        return bool(self.outputs) and (self.ended or not self.options.whole)
+
+    def forget(self) -> None:
+        """It is answered from the beginning again."""
+        self.outputs.clear()
+        self.buffered_bytes = 0
+        self.heard = False
 
     def take(self) -> bytes:
         """The oldest piece that was not read yet."""
@@ -90,6 +105,8 @@ class PendingRequest:
             return
         self.ended = True
         self.error = error
+        if error is not None and self.options.whole:
+            self.forget()
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
@@ -97,7 +114,7 @@ class PendingRequest:
 
     async def changed(self) -> None:
         """Until there is something to take, or the end."""
-        if self.outputs or self.ended:
+        if self.readable or self.ended:
             return
         self.waiter = asyncio.get_running_loop().create_future()
         try:

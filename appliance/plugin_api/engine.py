@@ -45,7 +45,9 @@ class CallOptions:
     user: str = ""
     patient: str = ""
     idempotent: bool = True
-    """May be tried once more on a fresh child, if nothing was answered yet."""
+    """May be tried once more on a fresh child or on the other node, if nothing was answered yet."""
+    whole: bool = False
+    """Nothing is handed out before the answer is complete: a child or a node that dies in the middle costs only time."""
     on_queue: Callable[[int], None] | None = field(default=None, compare=False)
     """Told the place in the queue (1: next) now and then while the request waits, and 0 once it runs. Must not raise."""
 

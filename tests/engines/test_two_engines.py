@@ -14,7 +14,7 @@ from appliance.engines.errors import BUSY, DIED, FAILED, REJECTED, UNAVAILABLE
 from appliance.engines.targets import MOST_AWAY_BYTES
 from appliance.plugin_api.engine import CallOptions, EngineSpec, Lane
 from appliance.plugin_api.errors import ErrorKind, ProntuarioError
-from appliance.plugin_api.messages import Output
+from appliance.plugin_api.messages import Failed, Output
 from appliance.telemetry.metrics import Metrics
 from tests.fakes.recorded_line import RecordedLine
 
@@ -325,3 +325,56 @@ async def test_late_words_about_forgotten_requests_change_nothing(two: Two, ask:
     dispatcher.on_far_end(number)
     dispatcher.on_far_error(number, DIED(engine="echo"))
     assert (dispatcher.away, dispatcher.waiting) == (0, 1)
+
+
+async def test_an_answer_that_is_wanted_whole_survives_the_peer_in_the_middle(
+    two: Two, ask: Ask, metrics: Metrics
+) -> None:
+    dispatcher, own, far = two
+    await fill_the_own(two, ask)
+    dispatcher.lend(far, 1)
+    answer = ask(b"far", whole=True)
+    await settle()
+    dispatcher.on_output(Output(far.submitted()[0].request_id, b"there 1", final=False))
+    await settle()
+    dispatcher.recall()
+    dispatcher.on_output(Output(own.submitted()[0].request_id, b"done", final=True))
+    dispatcher.on_output(Output(own.submitted()[2].request_id, b"here 1", final=False))
+    dispatcher.on_output(Output(own.submitted()[2].request_id, b"here 2", final=True))
+    assert await answer == [b"here 1", b"here 2"], "not a piece of the first try"
+    assert (counted(metrics, "failed_over"), counted(metrics, "broken")) == (1, 0)
+
+
+async def test_an_answer_that_is_wanted_whole_survives_the_death_of_its_child(two: Two, ask: Ask) -> None:
+    dispatcher, own, _ = two
+    answer = ask(b"x", whole=True)
+    await settle()
+    dispatcher.on_output(Output(own.submitted()[0].request_id, b"first try", final=False))
+    dispatcher.detach(blame=True)
+    dispatcher.attach(own)
+    dispatcher.on_output(Output(own.submitted()[1].request_id, b"second try", final=True))
+    assert await answer == [b"second try"]
+
+
+async def test_nothing_of_an_answer_that_is_wanted_whole_is_read_before_its_end(two: Two) -> None:
+    dispatcher, own, _ = two
+    pieces = dispatcher.submit("kind", b"x", CallOptions(whole=True))
+    first = asyncio.ensure_future(anext(pieces))
+    await settle()
+    number = own.submitted()[0].request_id
+    dispatcher.on_output(Output(number, b"a", final=False))
+    await settle()
+    assert not first.done()
+    dispatcher.on_output(Output(number, b"b", final=True))
+    assert await first == b"a"
+    assert [piece async for piece in pieces] == [b"b"]
+
+
+async def test_an_answer_that_is_wanted_whole_and_fails_is_its_error_alone(two: Two, ask: Ask) -> None:
+    dispatcher, own, _ = two
+    answer = ask(b"x", whole=True)
+    await settle()
+    number = own.submitted()[0].request_id
+    dispatcher.on_output(Output(number, b"a", final=False))
+    dispatcher.on_failed(Failed(number, "internal", ""))
+    assert await code_of(answer) == "engine.failed"
