@@ -43,6 +43,14 @@ class DrillRow(msgspec.Struct, frozen=True):
     after: str = ""
 
 
+class ComputesRow(msgspec.Struct, frozen=True):
+    """Whether both nodes' engines answer this node's requests, as a sentence."""
+
+    both: bool
+    pt: str
+    en: str
+
+
 class ClusterPicture(msgspec.Struct, frozen=True, kw_only=True):
     """The pair from the side of the node that answered. ``voters`` is (healthy, all)."""
 
@@ -64,6 +72,7 @@ class ClusterPicture(msgspec.Struct, frozen=True, kw_only=True):
     vip: bool | None = None
     last_drill: str | None = None
     drill: DrillRow | None = None
+    computes: ComputesRow | None = None
     prompt: str | None = None
     prompt_pt: str = ""
     prompt_en: str = ""

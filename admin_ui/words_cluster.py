@@ -57,6 +57,7 @@ CLUSTER_WORDS: Final[dict[str, tuple[str, str]]] = {
     "cluster.vip_yes": ("sim", "yes"),
     "cluster.vip_no": ("não", "no"),
     "cluster.last_drill": ("Último simulado", "Last drill"),
+    "cluster.computes": ("Quem calcula", "Who computes"),
     "cluster.never": ("nunca", "never"),
     "cluster.unknown": ("não se sabe", "not known"),
     "cluster.timeline": ("O que aconteceu", "What happened"),

@@ -12,7 +12,7 @@ from admin_ui.frame import frame
 from admin_ui.link import CoreRefusedError, CoreUnreachableError
 from admin_ui.pages.cluster_actions import build_actions
 from admin_ui.parts import Section, Text, Tile, box, card, chip, facts
-from admin_ui.shapes_cluster import ActionRow, ClusterPicture, DrillRow, EventRow, PositionRow, ReasonRow
+from admin_ui.shapes_cluster import ActionRow, ClusterPicture, ComputesRow, DrillRow, EventRow, PositionRow, ReasonRow
 from admin_ui.view import View
 from admin_ui.words import WORDS, known
 
@@ -88,6 +88,7 @@ class _Page:
         self._timeline.show(picture.events, picture.events)
         shown = (
             picture.own, picture.peer_held, picture.role, picture.in_sync, picture.reason, picture.vip, picture.drill,
+            picture.computes,
         )  # fmt: skip
         self._facts.show(picture, shown)
         if self._view.client.may("node.manage"):
@@ -156,8 +157,12 @@ class _Page:
                 *([(say("cluster.reason"), self._reason(picture.reason))] if picture.reason else []),
                 (say("cluster.vip"), vip),
                 (say("cluster.last_drill"), self._drill(picture.drill)),
+                *([(say("cluster.computes"), self._computes(picture.computes))] if picture.computes else []),
             ]
         )
+
+    def _computes(self, computes: ComputesRow) -> str:
+        return computes.en if self._view.language == "en" else computes.pt
 
     def _reason(self, reason: ReasonRow) -> str:
         say, language = self._view.say, self._view.language

@@ -81,6 +81,14 @@ class Drill(msgspec.Struct, frozen=True):
     after: str = ""
 
 
+class Computes(msgspec.Struct, frozen=True):
+    """Whether the engines of both nodes answer this node's requests, and the same as a sentence, with the reason if not."""
+
+    both: bool
+    pt: str
+    en: str
+
+
 class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What an operator sees of the pair, from one node's side. Unknown figures are None, never a guess."""
 
@@ -111,4 +119,5 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The same as a sentence."""
     drill: Drill | None = None
     """The last one, wherever it was asked for."""
+    computes: Computes | None = None
     events: tuple[Event, ...] = ()

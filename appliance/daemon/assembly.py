@@ -58,6 +58,7 @@ class Core:
     authority: Authority
     identity: Identity
     host: PluginHost
+    fleet: EngineFleet
     blobs: BlobStore
     jobs: JobQueue
     health: HealthRegistry
@@ -131,7 +132,7 @@ async def assemble(
     register_jobs(parts)
     return Core(
         config=config, paths=paths, clock=clock, metrics=metrics, store=store, vault=vault, authority=authority,
-        identity=identity, host=host, blobs=blobs, jobs=jobs, health=health, application=build_api(parts), record=record,
+        identity=identity, host=host, fleet=fleet, blobs=blobs, jobs=jobs, health=health, application=build_api(parts), record=record,
         recurring=recurring,
     )  # fmt: skip
 

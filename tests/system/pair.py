@@ -127,11 +127,14 @@ def prepared_pair(home: Path, backend: VipBackend | None = None, disabled: Seque
 
 
 @contextmanager
-def running_pair(folder: Path) -> Iterator[RunningPair]:
-    """``up --pair --no-restart`` below ``folder``, paired when it is given."""
+def running_pair(folder: Path, configured: Callable[[str], str] = str) -> Iterator[RunningPair]:
+    """``up --pair --no-restart`` below ``folder``, paired when it is given; ``configured`` changes both nodes' settings."""
     home = folder / "pair"
     os.environ.setdefault("PRONTUARIO_TERMINAL_LOG", "info")
     prepared_pair(home)
+    for node in ("a", "b"):
+        config = Paths(home / node).config
+        config.write_text(configured(config.read_text()))
     process = start_node(home, "--pair", "--no-restart", "--no-admin")
     pair: RunningPair | None = None
     try:

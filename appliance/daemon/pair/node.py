@@ -17,6 +17,7 @@ from appliance.cluster.roles import RoleLoop, RoleSettings
 from appliance.cluster.vip_client import VipClient
 from appliance.config import Config, Paths
 from appliance.daemon.assembly import Core, assemble
+from appliance.daemon.pair.computing import Computing
 from appliance.daemon.pair.desk import PairDesk
 from appliance.daemon.pair.divergences import SERVICE, Comparison, review_service
 from appliance.daemon.pair.drill import Drills, stop_watch
@@ -132,6 +133,8 @@ async def open_pair(stack: AsyncExitStack, paths: Paths, config: Config) -> Pair
     stack.push_async_callback(drills.close)
     neighbour.services[SERVICE] = review_service(slot, core.clock)
     furnish(core, hands, following, neighbour)
+    computing = Computing(neighbour, core.fleet, share=config.cluster.share_inference)
+    desk.computing = computing
     stack.push_async_callback(core.recurring.schedule.stop)
     core.health.add(HealthCheck("fitness", fitness.health))
     core.health.add(HealthCheck("warm copy", following.health))
@@ -140,6 +143,8 @@ async def open_pair(stack: AsyncExitStack, paths: Paths, config: Config) -> Pair
     await neighbour.start()
     comparison.resume()
     stack.push_async_callback(neighbour.close)
+    computing.start()
+    stack.push_async_callback(computing.close)
     await core.recurring.start()
     return node
 

@@ -15,7 +15,7 @@ import pytest_asyncio
 from playwright.async_api import Page, async_playwright, expect
 
 from appliance.api.admin_cluster import Preview
-from appliance.cluster.model import ClusterStatus, Drill, Event, Position, Role
+from appliance.cluster.model import ClusterStatus, Computes, Drill, Event, Position, Role
 from appliance.cluster.reasons import reason
 from appliance.plugin_api.errors import define
 from tests.api.admin_harness import PASSWORD
@@ -195,6 +195,14 @@ async def test_nothing_moves_before_the_name_of_the_other_mac_is_typed(
         await go.click()
         await expect(page.locator(".q-notification")).to_contain_text("começou", timeout=PATIENCE_MS)
     assert running.desk.begun == [(action.action, "it", "mac-b")]
+
+
+async def test_the_page_says_whose_engines_answer_and_why_only_one_s(running: Running) -> None:
+    alone = Computes(both=False, pt="só este nó: o outro não responde", en="this node only")
+    async with cluster_page(running, msgspec.structs.replace(PAIRED, computes=alone), DRILL) as page:
+        facts = page.locator(".facts")
+        await expect(facts).to_contain_text("só este nó: o outro não responde", timeout=PATIENCE_MS)
+        await expect(facts).to_contain_text("Quem calcula")
 
 
 async def test_the_last_drill_says_how_long_nobody_served_and_who_asked(running: Running) -> None:
