@@ -123,11 +123,22 @@ class EngineProcess(asyncio.SubprocessProtocol):
     def resident_bytes(self) -> int:
         """The child's resident memory; 0 once it is gone."""
         try:
-            if self._figures is None:
-                self._figures = psutil.Process(self.pid)
-            return int(self._figures.memory_info().rss)
+            return int(self._seen().memory_info().rss)
         except psutil.Error:
             return 0
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a signal has stopped it (a debugger's halt is another state)."""
+        try:
+            return bool(self._seen().status() == psutil.STATUS_STOPPED)
+        except psutil.Error:
+            return False
+
+    def _seen(self) -> psutil.Process:
+        if self._figures is None:
+            self._figures = psutil.Process(self.pid)
+        return self._figures
 
     def _lost(self, reason: str) -> None:
         if not self.gone.done():

@@ -1,4 +1,4 @@
-"""The eye on one living child: does it step, how much memory does it hold, does it obey a cancel."""
+"""The eye on one living child: does it step, is it stopped, how much memory does it hold, does it obey a cancel."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from appliance.plugin_api.messages import Ping, Pong
 MEMORY_FACTOR: Final = 1.5
 _LATE_TICK_S: Final = 0.5
 """A tick that comes later than this says that the core itself stood still; the child is not blamed for that."""
+
+_STOPPED_S: Final = 1.0
+"""Nobody stops an engine for good reason (SIGSTOP), and to wait for the stall, as long as a slow step, would cost every stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Watch:
         self._answered_at = float("-inf")
         self._ignored = 0.0
         self._ignoring_since: float | None = None
+        self._stopped_since: float | None = None
         self.resident_bytes = 0
         self.stats: dict[str, float] = {}
 
@@ -52,13 +56,26 @@ class Watch:
             await asyncio.sleep(self._rhythm.tick_s)
             now = loop.time()
             late_s = now - before - self._rhythm.tick_s
-            if late_s > _LATE_TICK_S and self._asked_at is not None:
-                self._asked_at += late_s
+            if late_s > _LATE_TICK_S:
+                self._forgive(late_s)
             before = now
             self._look(now)
 
+    def _forgive(self, late_s: float) -> None:
+        if self._asked_at is not None:
+            self._asked_at += late_s
+        if self._stopped_since is not None:
+            self._stopped_since += late_s
+
     def _look(self, now: float) -> None:
         self.resident_bytes = self._process.resident_bytes()
+        if not self._process.stopped:
+            self._stopped_since = None
+        elif self._stopped_since is None:
+            self._stopped_since = now
+        elif now - self._stopped_since > _STOPPED_S:
+            self._process.kill("stopped")
+            return
         if 0 < self._limit_bytes < self.resident_bytes:
             self._process.kill("memory")
         elif self._asked_at is None:

@@ -100,7 +100,19 @@ async def test_sigstop_is_noticed_and_the_child_replaced(start_engine: Start, as
     os.kill(engine.pid, signal.SIGSTOP)
     assert set(await ends(tasks)) <= {"answered", "engine.died"}
     await until(lambda: engine.restarts == 1)
-    assert engine.last_death == "stall"
+    assert engine.last_death in {"stall", "stopped"}
+    assert await ask(engine, "echo", b"back") == [b"back"]
+
+
+async def test_a_stopped_child_is_not_waited_for_as_long_as_a_slow_step(
+    start_engine: Start, ask: Ask, until: Until
+) -> None:
+    engine = await start_engine(stall_limit_s=600.0)
+    tasks = await streams(engine, ask, until, idempotent=False)
+    os.kill(engine.pid, signal.SIGSTOP)
+    assert set(await ends(tasks)) <= {"answered", "engine.died"}
+    await until(lambda: engine.restarts == 1)
+    assert engine.last_death == "stopped"
     assert await ask(engine, "echo", b"back") == [b"back"]
 
 

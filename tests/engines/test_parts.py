@@ -154,6 +154,36 @@ def test_a_stall_is_a_kill_only_after_its_limit() -> None:
     assert process.killed == ["stall"]
 
 
+def test_a_stopped_child_is_killed_long_before_a_stall_but_not_at_once() -> None:
+    process = Watched()
+    eye = watch(process)
+    for now in (0.0, 1.0, 2.0, 3.0):  # stopped and continued again and again
+        process.stopped = True
+        eye._look(now)
+        eye._look(now + 0.9)
+        process.stopped = False
+        eye._look(now + 0.95)
+    assert process.killed == []
+    process.stopped = True
+    eye._look(5.0)
+    eye._look(6.0)
+    assert process.killed == []
+    eye._look(6.1)
+    assert process.killed == ["stopped"]
+
+
+def test_a_core_that_stood_still_itself_does_not_blame_its_child() -> None:
+    process = Watched()
+    process.stopped = True
+    eye = watch(process)
+    eye._look(0.0)
+    eye._forgive(20.0)
+    eye._look(20.5)
+    assert process.killed == []
+    eye._look(21.1)
+    assert process.killed == ["stopped"]
+
+
 def test_an_old_pong_does_not_count() -> None:
     process = Watched()
     eye = watch(process)

@@ -10,6 +10,7 @@ class Watched:
 
     def __init__(self) -> None:
         self.resident = 100
+        self.stopped = False
         self.killed: list[str] = []
         self.sent: list[Any] = []
 
