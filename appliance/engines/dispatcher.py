@@ -141,11 +141,14 @@ class Dispatcher:
         return BUSY(engine=self._spec.name, waiting=self.waiting, retry_after=self._retry_after())
 
     def _tell_places_soon(self) -> None:
-        if self._teller is None and any(request.options.on_queue for request in self._queue):
+        if self._teller is None and any(request.options.on_queue for request in (*self._suspects, *self._queue)):
             self._teller = asyncio.get_running_loop().call_later(_PLACES_EVERY_S, self._tell_places)
 
     def _tell_places(self) -> None:
         self._teller = None
+        for place, suspect in enumerate(self._suspects, 1):
+            if suspect.options.on_queue is not None:
+                suspect.options.on_queue(place)
         for request in self._queue:
             if request.options.on_queue is not None:
                 request.options.on_queue(self._queue.place(request))
@@ -333,6 +336,7 @@ class Dispatcher:
             self.poison.blame(request.mark() for request in ([trial] if trial is not None else running))
         for request in reversed(running):
             self._after_death(request)
+        self._tell_places_soon()
 
     def _after_death(self, request: PendingRequest) -> None:
         mark = request.mark()

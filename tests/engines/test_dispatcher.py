@@ -311,3 +311,19 @@ async def test_the_first_end_of_a_request_counts() -> None:
     assert request.error is not None
     assert request.error.details["engine"] == "first"
     await request.changed()
+
+
+async def test_suspects_are_told_their_place_while_they_wait_for_their_trial(
+    dispatcher: Dispatcher, line: RecordedLine, ask: Ask
+) -> None:
+    told: dict[int, list[int]] = {0: [], 1: []}
+    dispatcher.attach(line)
+    for number in (0, 1):
+        ask(b"%d" % number, on_queue=told[number].append)
+    await settle()
+    assert told == {0: [0], 1: [0]}
+    dispatcher.detach(blame=True)
+    async with asyncio.timeout(30):
+        while len(told[1]) < 2:  # noqa: ASYNC110  the dispatcher tells in its own rhythm
+            await asyncio.sleep(0.05)
+    assert (told[0][1], told[1][1]) == (1, 2)
