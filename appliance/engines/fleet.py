@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+from functools import partial
 
 import msgspec
 
@@ -13,7 +15,7 @@ from appliance.engines.supervisor import EngineSupervisor
 from appliance.engines.watch import Rhythm
 from appliance.plugin_api.engine import EngineSpec, EngineStatus
 from appliance.plugin_api.errors import ProntuarioError
-from appliance.plugin_api.hooks import HealthCheck
+from appliance.plugin_api.hooks import Health, HealthCheck
 from appliance.telemetry.logs import get_logger
 from appliance.telemetry.metrics import Metrics
 
@@ -48,10 +50,34 @@ class EngineFleet:
         self._metrics = EngineMetrics(metrics) if metrics is not None else None
         self._rhythm = rhythm
         self._engines: dict[str, EngineSupervisor] = {}
+        self._beside: set[EngineSupervisor] = set()
+        self._generations = itertools.count(2)
 
     def make(self, spec: EngineSpec, plugin: str) -> EngineSupervisor:
         """A supervisor that shares this node's ledger and metrics, but does not belong to the fleet yet."""
         return EngineSupervisor(spec, self.ledger, plugin=plugin, metrics=self._metrics, rhythm=self._rhythm)
+
+    def make_beside(self, spec: EngineSpec, plugin: str) -> EngineSupervisor:
+        """A candidate for the place of the engine of the same name; ``stop`` ends it too, until ``discard`` did."""
+        ledger = self.ledger.beside(f"#{next(self._generations)}")
+        engine = EngineSupervisor(spec, ledger, plugin=plugin, metrics=self._metrics, rhythm=self._rhythm)
+        self._beside.add(engine)
+        return engine
+
+    def replace(self, engine: EngineSupervisor) -> EngineSupervisor:
+        """Put a candidate in its namesake's place; the namesake runs on beside it. Raises ``KeyError``."""
+        before = self._engines[engine.spec.name]
+        self._engines[engine.spec.name] = engine
+        self._beside.discard(engine)
+        self._beside.add(before)
+        if self._metrics is not None:
+            self._metrics.show(engine)
+        return before
+
+    async def discard(self, engine: EngineSupervisor, drain_s: float = 0.0) -> None:
+        """Stop a candidate that failed, or an engine that was replaced."""
+        await engine.stop(drain_s)
+        self._beside.discard(engine)
 
     def add(self, engine: EngineSupervisor) -> None:
         """Take it in.
@@ -112,7 +138,7 @@ class EngineFleet:
 
     async def stop(self, drain_s: float = 5.0) -> None:
         """Stop all at the same time; no child survives."""
-        await asyncio.gather(*(engine.stop(drain_s) for engine in self._engines.values()))
+        await asyncio.gather(*(engine.stop(drain_s) for engine in (*self._engines.values(), *self._beside)))
 
     def report(self) -> list[EngineReport]:
         """One row for each engine, by name."""
@@ -120,7 +146,10 @@ class EngineFleet:
 
     def health_checks(self) -> list[HealthCheck]:
         """One check for each engine: ``engine:<name>``."""
-        return [HealthCheck(f"engine:{name}", engine.health) for name, engine in sorted(self._engines.items())]
+        return [HealthCheck(f"engine:{name}", partial(self._health, name)) for name in sorted(self._engines)]
+
+    async def _health(self, name: str) -> Health:
+        return await self._engines[name].health()
 
     def _row(self, engine: EngineSupervisor) -> EngineReport:
         loaded, name = engine.loaded, engine.spec.name

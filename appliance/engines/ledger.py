@@ -40,3 +40,22 @@ class MemoryLedger:
     def release(self, engine: str) -> None:
         """Give back all that ``engine`` holds; nothing happens if it holds nothing."""
         self._held.pop(engine, None)
+
+    def beside(self, mark: str) -> MemoryLedger:
+        """The same budget for an engine that has a namesake: a model and its successor are both in memory for a while."""
+        return _Beside(self, mark)
+
+
+class _Beside(MemoryLedger):
+    """Books under a name of its own."""
+
+    def __init__(self, ledger: MemoryLedger, mark: str) -> None:
+        super().__init__(ledger.budget_bytes)
+        self._held = ledger._held  # noqa: SLF001  one book, two ways to write into it
+        self._mark = mark
+
+    def reserve(self, engine: str, needed_bytes: int) -> None:
+        super().reserve(f"{engine} {self._mark}", needed_bytes)
+
+    def release(self, engine: str) -> None:
+        super().release(f"{engine} {self._mark}")
