@@ -109,6 +109,15 @@ class PluginAbilities:
         for capability, offers in self._offers.items():
             self._offers[capability] = [offer for offer in offers if offer.plugin != plugin]
 
+    def renew(self, plugin: str, offers: Sequence[Offer]) -> None:
+        """From the next choice on, ``offers`` stand for those of the same capability and name of ``plugin``."""
+        fresh = {(offer.provider.capability, offer.provider.name): offer for offer in offers}
+        for capability, known in self._offers.items():
+            self._offers[capability] = [
+                fresh.get((capability, offer.provider.name), offer) if offer.plugin == plugin else offer
+                for offer in known
+            ]
+
     def offered(self, plugin: str) -> tuple[str, ...]:
         """The capabilities that ``plugin`` offers."""
         return tuple(

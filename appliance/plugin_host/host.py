@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -22,6 +23,7 @@ from appliance.plugin_host.gate import gated
 from appliance.plugin_host.limited import call_hook_within
 from appliance.plugin_host.loading import IMPORT_LIMIT_S, LoadedPlugin, Workplace, load_plugin
 from appliance.plugin_host.plugin_settings import check_names, check_order
+from appliance.plugin_host.renewal import QUIET_S, Renewal, discard, gate, prepare, retire
 from appliance.telemetry.logs import get_logger
 
 HOOK_LIMIT_S: Final = 15.0
@@ -59,11 +61,14 @@ class PluginHost:
         candidates: Sequence[Candidate] | None = None,
         hook_limit_s: float = HOOK_LIMIT_S,
         import_limit_s: float = IMPORT_LIMIT_S,
+        quiet_s: float = QUIET_S,
     ) -> None:
-        """``candidates`` replaces discovery (tests, tools)."""
+        """``candidates`` replaces discovery (tests, tools); ``quiet_s``: see ``renewal.QUIET_S``."""
         self._work = Workplace(config, paths, store, fleet, import_limit_s)
         self._given = candidates
         self._hook_limit_s = hook_limit_s
+        self._quiet_s = quiet_s
+        self._retiring: set[asyncio.Task[None]] = set()
         self._waiting: set[str] = set()
         self._loaded: dict[str, LoadedPlugin] = {}
         self._reports: list[PluginReport] = []
@@ -148,6 +153,8 @@ class PluginHost:
     async def stop(self, drain_s: float = 5.0) -> None:
         """Call every ``shutdown`` hook, then stop the engines; no child survives, whatever a plugin does."""
         await asyncio.gather(*(self._call_timed("shutdown", plugin) for plugin in self._loaded.values()))
+        for task in self._retiring:
+            task.cancel()
         await self._work.fleet.stop(drain_s)
 
     async def role_changed(self, role: str) -> None:
@@ -159,6 +166,48 @@ class PluginHost:
             await asyncio.gather(*(self._start_one(name) for name in sorted(self._waiting)))
         started = [plugin for name, plugin in self._loaded.items() if name not in self._waiting]
         await asyncio.gather(*(self._call_timed("role_changed", plugin, role=role) for plugin in started))
+
+    # -- other models while people work -----------------------------------------------------------------------------------
+    async def try_models(self, capability: str, models_dir: Path) -> list[Renewal]:
+        """Load what ``models_dir`` holds beside what serves and have it answer; empty: no plugin of ``capability`` would change.
+
+        Raises:
+            GateError: why it must not serve; nothing of it runs any more.
+        """
+        fleet = self._work.fleet
+        tried: list[Renewal] = []
+        try:
+            for name, plugin in self._loaded.items():
+                if capability in self._abilities.offered(name):
+                    renewal = prepare(plugin, fleet, models_dir)
+                    tried += [renewal] if renewal is not None else []
+            for renewal in tried:
+                await gate(renewal)
+        except BaseException:
+            await asyncio.shield(self.drop_models(tried))
+            raise
+        return tried
+
+    async def drop_models(self, tried: Sequence[Renewal]) -> None:
+        """What was tried will not serve."""
+        await asyncio.gather(*(discard(renewal, self._work.fleet) for renewal in tried))
+
+    def use_models(self, tried: Sequence[Renewal]) -> None:
+        """From the next request on they serve; requests that run finish on the engines before, which then stop by themselves."""
+        for renewal in tried:
+            plugin, fleet = renewal.plugin, self._work.fleet
+            old_seats = plugin.seats
+            replaced = [fleet.replace(engine) for engine in renewal.engines]
+            plugin.engines = [fleet.engine(engine.spec.name) for engine in plugin.engines]
+            plugin.seats = renewal.seats
+            name = plugin.candidate.name
+            offers = [Offer(name, provider, tuple(plugin.engines)) for provider in renewal.providers]
+            self._abilities.renew(name, offers)
+            for old in replaced:
+                successor = renewal.seats[old.spec.name]
+                task = asyncio.create_task(retire(old, old_seats[old.spec.name], successor, fleet, self._quiet_s))
+                self._retiring.add(task)
+                task.add_done_callback(self._retiring.discard)
 
     async def _call_timed(self, hook: str, plugin: LoadedPlugin, **arguments: object) -> str:
         """Why the hook failed; empty if it did not."""

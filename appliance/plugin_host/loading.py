@@ -10,6 +10,7 @@ from typing import Any, Final
 from appliance.config.load import ConfigError
 from appliance.config.model import Config, Paths
 from appliance.engines.fleet import EngineFleet
+from appliance.engines.seat import EngineSeat
 from appliance.engines.supervisor import EngineSupervisor
 from appliance.plugin_api.hooks import PluginContext
 from appliance.plugin_api.storage import Store
@@ -34,6 +35,8 @@ class LoadedPlugin:
     hooks: Hooks
     registered: Registrations
     engines: list[EngineSupervisor] = field(default_factory=list)
+    seats: dict[str, EngineSeat] = field(default_factory=dict)
+    """What its providers hold, by engine name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +87,10 @@ def _load(candidate: Candidate, work: Workplace) -> LoadedPlugin:
     specs = register_engines(hooks, context, lambda name: name in work.fleet)
     check_engines(candidate.manifest, specs)
     engines = [work.fleet.make(spec, candidate.name) for spec in specs]
-    handles = {engine.spec.name: engine for engine in engines}
-    registered = register_rest(hooks, context, store_for(candidate.manifest, work.store), handles)
+    seats = {engine.spec.name: EngineSeat(engine) for engine in engines}
+    registered = register_rest(hooks, context, store_for(candidate.manifest, work.store), seats)
     check_grants(candidate.manifest, registered)
-    return LoadedPlugin(candidate, context, hooks, registered, engines)
+    return LoadedPlugin(candidate, context, hooks, registered, engines, seats)
 
 
 def _context(name: str, hooks: Hooks, work: Workplace) -> PluginContext:

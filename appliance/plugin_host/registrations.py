@@ -104,13 +104,14 @@ def register_rest(
         checks=hooks.items("register_health_checks", HealthCheck, context=context),
         permissions=hooks.items("register_permissions", Permission),
     )
-    _check_providers(registered.providers)
+    check_providers(registered.providers)
     _check_routes(context.name, registered.routes)
     _check_names(context.name, registered)
     return registered
 
 
-def _check_providers(providers: Sequence[Provider]) -> None:
+def check_providers(providers: Sequence[Provider]) -> None:
+    """Known capabilities, whole protocols, no name twice. Raises ``QuarantineError``."""
     for provider in providers:
         protocol = CAPABILITIES.get(provider.capability)
         if protocol is None:

@@ -84,10 +84,8 @@ class MedgemmaPlugin:
 
     @hookimpl
     def register_health_checks(self, context: PluginContext) -> Sequence[HealthCheck]:
-        model = _folder(context)
-
         async def check() -> Health:
-            if model.demonstration:
+            if _folder(context).demonstration:  # asked anew: a pack may become active while people work
                 return Health(
                     "not_configured",
                     "demonstration model: only the sample consult",

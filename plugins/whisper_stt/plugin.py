@@ -82,15 +82,14 @@ class WhisperPlugin:
             max_utterance_s=min(config.max_utterance_s, window_s - _MARGIN_S),
             pause_s=config.pause_s,
             in_flight=config.in_flight,
+            vocabulary=config.vocabulary and not model.demonstration,
         )
         return [Provider(CAPABILITY, "whisper", provider)]
 
     @hookimpl
     def register_health_checks(self, context: PluginContext) -> Sequence[HealthCheck]:
-        model = _folder(context)
-
         async def check() -> Health:
-            if model.demonstration:
+            if _folder(context).demonstration:  # asked anew: a pack may become active while people work
                 return Health(
                     "not_configured",
                     "demonstration model: only the sample dictation",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from appliance.config.load import load_config
@@ -159,3 +161,28 @@ class Stranger:
 
 plugin = Stranger()
 """
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], object]], Awaitable[None]]:
+    """Poll until a condition holds; never a fixed sleep."""
+
+    async def wait(condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(60.0):
+            while not condition():  # noqa: ASYNC110  there is no event for what another process does
+                await asyncio.sleep(0.01)
+
+    return wait
+
+
+@pytest.fixture
+def is_gone() -> Callable[[int], bool]:
+    """Whether a process has ended."""
+
+    def gone(pid: int) -> bool:
+        try:
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+    return gone
