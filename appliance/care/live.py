@@ -22,6 +22,7 @@ from appliance.care.intake import Intake
 from appliance.care.live_audio import LIVE_UNSUPPORTED, GrowingWav
 from appliance.care.model import Chunk, Dictation, Segment
 from appliance.care.progress import Broker, Subscription
+from appliance.care.vocabulary import hint_for
 from appliance.plugin_api import capabilities
 from appliance.plugin_api.engine import CallOptions, Lane
 from appliance.plugin_api.errors import NOT_FOUND, UNAVAILABLE, ProntuarioError
@@ -135,7 +136,10 @@ class LiveHearing:
             raise UNAVAILABLE(what="speech")
         go_on = partial(transcripts.resume, dictation=dictation, model_sha256=model.model().sha256, now=self._now())
         number, after = await self._store.write(go_on)
-        options = capabilities.TranscriptionOptions(language=dictation.language, partials=True, skip_until=after)
+        hint = await self._store.read(partial(hint_for, dictation, model.model()))
+        options = capabilities.TranscriptionOptions(
+            language=dictation.language, prompt=hint, partials=True, skip_until=after
+        )
         call = CallOptions(Lane.INTERACTIVE, UTTERANCE_LIMIT_S, user=dictation.author, patient=dictation.patient_id)
         sound = self._sound(dictation_id, subscription)
         async with aclosing(model.transcribe(sound, options, call)) as spoken:  # type: ignore[type-var]

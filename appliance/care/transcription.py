@@ -21,6 +21,7 @@ from appliance.care.errors import SUPERSEDED
 from appliance.care.intake import Intake
 from appliance.care.model import Ai, Dictation, Segment
 from appliance.care.progress import Broker
+from appliance.care.vocabulary import hint_for
 from appliance.plugin_api import capabilities
 from appliance.plugin_api.engine import CallOptions, Lane
 from appliance.plugin_api.errors import INTERNAL, ProntuarioError
@@ -120,7 +121,8 @@ class Transcription:
         model = choice.instance.model().sha256
         go_on = partial(transcripts.resume, dictation=dictation, model_sha256=model, now=self._now())
         number, after = await self.store.write(go_on)
-        options = capabilities.TranscriptionOptions(language=dictation.language, skip_until=after)
+        hint = await self.store.read(partial(hint_for, dictation, choice.instance.model()))
+        options = capabilities.TranscriptionOptions(language=dictation.language, prompt=hint, skip_until=after)
         async with aclosing(choice.instance.transcribe(heard.stream(), options, call)) as spoken:  # type: ignore[type-var]
             async for utterance in spoken:
                 segment = transcripts.next_segment(number, after, utterance)

@@ -24,6 +24,8 @@ class ModelInfo(msgspec.Struct, frozen=True):
     capability: str
     demonstration: bool
     ready: bool
+    vocabulary: bool = False
+    """A speech model that was trained with prompts: it gains from ``TranscriptionOptions.prompt``; others are given none."""
 
 
 # -- speech to text -------------------------------------------------------------------------------------------------

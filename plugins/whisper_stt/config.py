@@ -12,6 +12,8 @@ class WhisperConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     ``model`` is a folder in mlx-whisper's format; without it the active pack of ``speech_to_text`` is used, and without
     a pack the demonstration. ``precision`` "auto" computes in fp32 on a CPU and as stored on a GPU.
+    ``vocabulary`` says whether the model knows prompts: Whisper's own weights do, some that were tuned to a language do not. Then the
+    names, drugs and allergies of the patient who is spoken about are given to it as a hint. The demonstration is given none.
     What repeats itself or is a mere guess is decoded again at each of ``fallback_temperatures`` until it stands.
     """
 
@@ -27,4 +29,5 @@ class WhisperConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         0.2,
         0.4,
     )
+    vocabulary: bool = True
     precision: Literal["auto", "fp32", "stored"] = "auto"

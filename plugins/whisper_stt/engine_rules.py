@@ -64,7 +64,8 @@ class TokenRules:
         start = [int(token) for token in tokenizer.sot_sequence]
         if not prompt.strip():
             return start
-        hint: list[int] = tokenizer.encode(" " + prompt.strip())
+        # A mark such as <|endoftext|> in a drug's name is text like any other: the tokenizer would raise, and end everybody's batch.
+        hint: list[int] = tokenizer.encode(" " + prompt.strip(), disallowed_special=())
         return [tokenizer.sot_prev, *hint[-(self._model.dims.n_text_ctx // 2 - 1) :], *start]
 
     @staticmethod

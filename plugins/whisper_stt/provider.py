@@ -46,6 +46,7 @@ class WhisperSpeechToText:
         max_utterance_s: float,
         pause_s: float,
         in_flight: int,
+        vocabulary: bool = False,
     ) -> None:
         self._engine = engine
         self._name = folder.name
@@ -53,6 +54,7 @@ class WhisperSpeechToText:
         self._max_utterance_s = max_utterance_s
         self._pause_s = pause_s
         self._in_flight = in_flight
+        self._vocabulary = vocabulary
 
     def model(self) -> ModelInfo:
         loaded = self._engine.loaded
@@ -62,6 +64,7 @@ class WhisperSpeechToText:
             capability="speech_to_text",
             demonstration=self._demonstration,
             ready=loaded is not None and self._engine.status is EngineStatus.READY,
+            vocabulary=self._vocabulary,
         )
 
     async def transcribe(
