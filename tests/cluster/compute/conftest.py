@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -38,7 +39,10 @@ async def until(fact: Callable[[], object]) -> None:
 
 @dataclass
 class Both:
-    """``frozen``: while it is set, node ``b`` neither offers nor answers, and its connection stands."""
+    """``frozen``: while it is set, node ``b`` neither offers nor answers, and its connection stands.
+
+    ``engines`` are node ``a``'s now; ``another`` makes one more like them.
+    """
 
     here: EngineSupervisor
     there: EngineSupervisor
@@ -46,6 +50,8 @@ class Both:
     server: PeerServer
     service: ComputeService
     sharing: SharedInference
+    engines: list[EngineSupervisor]
+    another: Callable[[], Awaitable[EngineSupervisor]]
     calls: list[Call] = field(default_factory=list)
     frozen: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -114,7 +120,10 @@ async def make_both(certificates: dict[str, NodeFiles]) -> AsyncIterator[Make]:
             await server.start()
             stack.push_async_callback(server.close)
             link = PeerLink("127.0.0.1", server.port, client_side(certificates["a"]), name="b")
-            both = Both(own, other, metrics, server, service, SharedInference(link, lambda: [own], "1"))
+            engines = [own]
+            sharing = SharedInference(link, lambda: engines, "1")
+            another = partial(engine, Metrics(), EngineSpec(**fields))
+            both = Both(own, other, metrics, server, service, sharing, engines, another)
             server.handlers[Call] = both.on_call
             both.sharing.start()
             stack.push_async_callback(both.sharing.close)

@@ -259,3 +259,16 @@ async def test_offers_are_answered_beside_a_link_full_of_answers(
         await link.ask(Call(SERVICE, OFFERS, b""), Answer, deadline_s=PATIENCE_S)
     await end(*streams, *busy)
     await link.close()
+
+
+async def test_a_model_that_was_replaced_while_people_work_is_lent_anew(make_both: Make) -> None:
+    """The old supervisor goes on beside its successor for a while; what is lent goes to who takes requests now."""
+    both = await make_both()
+    before, engines = both.here, both.engines
+    engines[0] = await both.another()
+    await until(lambda: engines[0].far_room == 2)
+    assert before.far_room == 0
+    both.here = engines[0]
+    busy = await both.fill_here()
+    assert await both.ask("echo", b"x") == [b"x"]
+    await end(*busy)
