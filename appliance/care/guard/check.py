@@ -18,7 +18,7 @@ from appliance.care.guard.evidence import ACTION_WORDS, SIDES, Amount, Evidence,
 from appliance.care.guard.form import Token, tokens
 from appliance.care.guard.likeness import stem
 
-VERSION: Final = "3"
+VERSION: Final = "4"
 """Recorded with every verdict; raise it whenever a verdict could change."""
 _INVENTED_SHARE: Final = 0.5
 _RETOLD_SHARE: Final = 0.5

@@ -203,6 +203,7 @@ SILENT: Final = words("""
     atual quadro paciente anos idade refere hipotese orientar encaminhar antecedente vou vai vamos doutor doutora dr dra
     nega nego negou negando nao sem nunca nenhum nenhuma nem tem tenho teve tive tendo sente senti sentiu mas porem uso
     iniciar em_uso relato momento diz disse fica ficar bom boa dia x sido sera seria entre ate
+    hum ahn ah aham uhum eh oh opa ok certo entendi entendo obrigado obrigada tchau ne ta
     """)
 """Words that carry no claim of their own."""
 

@@ -91,6 +91,8 @@ def test_facts_are_judged_by_the_lines_they_cite(written: Fact, cited: int, wron
 def test_number_words_are_numbers_and_names_with_digits_are_none() -> None:
     assert numbers("Pressão cento e trinta por oitenta, SatO2 93%, diabetes tipo 2") == ["130", "80", "93"]
     assert numbers("38,5 graus e um dia") == ["38.5", "1"]
+    assert numbers("pressão de cento e noventa por cento e dez") == ["190", "110"]
+    assert numbers("saturação de noventa e oito por cento e febre") == ["98"]
 
 
 def content(sentences: list[Sentence], facts: list[Fact]) -> Content:

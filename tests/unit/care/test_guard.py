@@ -153,6 +153,14 @@ def test_a_negation_cannot_be_lost_or_invented(finding: str) -> None:
     assert not check_sentence(f"Nega {finding}.", [1], told).supported
 
 
+@pytest.mark.parametrize("filler", ["Hum", "Hum, entendi.", "Ah, certo.", "Ok, obrigada."])
+def test_what_people_say_to_show_that_they_listen_is_no_finding(filler: str) -> None:
+    assert not check_sentence(filler, [1], {1: "Hum, entendi. Ah, certo. Ok, obrigada."}).supported
+    told = check_fact(filler, None, negated=False, laterality=None, segments=[1], transcript={1: filler})
+    assert [problem.code for problem in told.problems] == ["invention"]
+    assert check_sentence("Febre há 2 dias.", [1], {1: f"{filler} Febre há 2 dias."}).supported
+
+
 def fact(
     name: str, value: str | None = None, *, negated: bool = False, side: str | None = None, cited: int = 1
 ) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from appliance.care.guard.evidence import is_drug
-from appliance.care.guard.numbers import digits, fold
+from appliance.care.guard.numbers import VALUES, digits, fold
 from appliance.daemon.demo.compare import FactLike, fact_key
 from appliance.daemon.demo.gold import Gold
 from tools.demo_models.grammar.canonical import canonical
@@ -21,6 +21,8 @@ from tools.demo_models.grammar.vocabulary import DRUGS
 _NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
 _SUBSCRIPT: Final = re.compile(r"\b(?:sat|sp|c|h|mm)o?[23]\b|tipo [12]\b")
 """Digits that name something and count nothing: "SatO2", "/mm3", "tipo 2"."""
+_PERCENT: Final = re.compile(rf"\bpor cento\b(?! e (?:{'|'.join(sorted(VALUES.keys() - {'um', 'uma'}))})\b)")
+"""But "noventa por cento e dez" says 90 over 110."""
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _SHORTEST: Final = 4
 """Shorter words are links; drugs, numbers and negations are looked at by themselves."""
@@ -35,7 +37,7 @@ _COPY: Final = frozenset({"number", "drug"})
 
 def numbers(text: str) -> list[str]:
     """Every number of a text, number words too, decimals with a point."""
-    plain = digits(_SUBSCRIPT.sub(" ", fold(text).replace("por cento", "%")), _COUNTED)
+    plain = digits(_SUBSCRIPT.sub(" ", _PERCENT.sub("%", fold(text))), _COUNTED)
     return [found.replace(",", ".") for found in _NUMBER.findall(plain)]
 
 
