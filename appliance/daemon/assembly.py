@@ -39,6 +39,7 @@ from appliance.store.jobs import JobQueue
 from appliance.store.litestream import Litestream
 from appliance.telemetry.clock import Clock, SystemClock
 from appliance.telemetry.health import HealthRegistry
+from appliance.telemetry.logs import LOSSES
 from appliance.telemetry.metrics import Metrics
 
 AI_SHARE = 0.6
@@ -123,6 +124,10 @@ async def assemble(
     )
     health = _health(config, host, fleet, record)
     health.add(HealthCheck("schedule", recurring.health))
+    health.add(HealthCheck("log", LOSSES.health))
+    metrics.gauge("log_lines_lost", "Log lines of this process that could not be written").set_function(
+        lambda: LOSSES.lines
+    )
     parts = Parts(
         config=config, paths=paths, clock=clock, metrics=metrics, store=store, standing=standing, desk=desk, blobs=blobs, vault=vault,
         recurring=recurring,

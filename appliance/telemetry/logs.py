@@ -8,7 +8,6 @@ logged by type and place, never by message (a message may quote the data that br
 from __future__ import annotations
 
 import logging
-import logging.handlers
 import sys
 import traceback
 from collections.abc import MutableMapping
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import structlog
+
+from appliance.telemetry.log_files import LogFile, Losses, Terminal
 
 ALLOWED_FIELDS: Final = frozenset(
     {
@@ -85,6 +86,8 @@ ALLOWED_FIELDS: Final = frozenset(
     }
 )
 _MAX_VALUE: Final = 240
+LOSSES: Final = Losses()
+"""What this process's log files could not take."""
 PLUGIN_LOGGERS: Final = "prontuario.plugins."
 """A plugin logs fixed texts through ``logging.getLogger("prontuario.plugins.<name>")``."""
 
@@ -131,10 +134,10 @@ def configure(
     handlers: list[logging.Handler] = []
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        rotating = logging.handlers.RotatingFileHandler(file, maxBytes=max_bytes, backupCount=keep, encoding="utf-8")
+        rotating = LogFile(file, max_bytes=max_bytes, keep=keep, losses=LOSSES)
         rotating.setFormatter(_formatter(shared, structlog.processors.JSONRenderer(ensure_ascii=False)))
         handlers.append(rotating)
-    terminal = logging.StreamHandler(sys.stderr)
+    terminal = Terminal(sys.stderr)
     terminal.setFormatter(_formatter(shared, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)))
     terminal.setLevel((terminal_level or level).upper())
     handlers.append(terminal)
