@@ -117,8 +117,10 @@ class Barrier:
         if self.writing or node.barrier is not self:
             return
         oldest = min((since for _, since in self.waiting.values()), default=node.world.now)
-        leaving = node.state.role is Role.DRAINING and node.broken != "mark-while-leaving"
-        if self.named is not Named.NO and node.world.now - oldest > SHIP_DEADLINE_S and not leaving:
+        # As in PairedBarrier: who was asked to fall quiet leaves until told to go on, and a mark needs a valid lease.
+        leaves = (node.state.role is Role.DRAINING or not self.accepts) and node.broken != "mark-while-leaving"
+        overdue = node.world.now - oldest > SHIP_DEADLINE_S
+        if self.named is not Named.NO and overdue and node.lease_valid() and not leaves:
             if node.broken == "ack-before-mark":
                 self.named = Named.NO
                 self._settle()

@@ -20,6 +20,12 @@ def test_no_promise_is_broken_in_three_hundred_schedules() -> None:
     assert sum(verdict.transitions for verdict in verdicts) > 300 * 2
 
 
+@pytest.mark.parametrize("seed", [5008996, 5022631, 5044181, 5072000, 5088223])
+def test_whoever_loses_the_lease_on_the_way_out_leaves_the_key_alone(seed: int) -> None:
+    """Of a hundred thousand, those in which a leaving node lost its lease before the slow peer had everything."""
+    assert Pair(seed).run().violation is None
+
+
 @pytest.mark.parametrize("rule", sorted(BREAKABLE))
 def test_a_broken_rule_is_caught_within_a_thousand_schedules(rule: str) -> None:
     assert simulate(1000, SEED, rule, stop_at_first=True, say=False)[-1].violation is not None
