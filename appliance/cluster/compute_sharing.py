@@ -29,7 +29,7 @@ State = Literal["both", "off", "peer_away", "peer_does_not_share", "peer_not_rea
 """``both``, or why only this node computes."""
 EVERY_S: Final = 0.5
 """Between two looks at what is offered."""
-SILENCE_S: Final = 2.0
+SILENCE_S: Final = 3.0
 """A peer that has not said for so long what it offers has frozen: what it had is run again here."""
 REST_S: Final = 5.0
 """After an engine's own trouble it gets nothing for so long."""
