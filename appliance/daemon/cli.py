@@ -65,11 +65,14 @@ def _register() -> None:
         commands_backup,
         commands_care,
         commands_cluster,
+        commands_models,
         commands_node,
         commands_operator,
     )
 
-    for module in (commands_node, commands_operator, commands_backup, commands_audit, commands_care, commands_cluster):
+    for module in (
+        commands_node, commands_operator, commands_models, commands_backup, commands_audit, commands_care, commands_cluster,
+    ):  # fmt: skip
         for command in module.COMMANDS:
             main.add_command(command)
 

@@ -1,9 +1,8 @@
-"""Commands for whoever looks after a node: client, doctor, backup, models."""
+"""Commands for whoever looks after a node: client, doctor, backup."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -108,51 +107,7 @@ def restore(home: Path, to: Path, at: datetime | None) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(report)).decode())
 
 
-@click.group()
-def models() -> None:
-    """Models behind the abilities."""
-
-
-@models.command("list")
-@home_option
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
-def list_models(home: Path, as_json: bool) -> None:
-    """Tell which models the running node uses, and whether they are only demonstrations."""
-    from appliance.daemon.control import ask
-
-    try:
-        answer = asyncio.run(ask(Paths(home).socket("control"), "models"))
-    except OSError as error:
-        raise CommandFailedError(f"No node is running on {home}.", Exit.NOT_RUNNING) from error
-    rows = answer["models"]
-    if as_json:
-        click.echo(json.dumps(rows))
-        return
-    for row in rows:
-        label = "  DEMONSTRATION: never for care" if row["demonstration"] else ""
-        click.echo(f"{row['capability']:16} {row['id']:28} {row['sha256'][:12]}{label}")
-
-
-@models.command("capacity")
-@click.argument("config", type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "--budget-gb", default=300.0, show_default=True, help="Memory for weights and caches together, in 10⁹ bytes."
-)
-@click.option("--bandwidth-gb-s", default=819.0, show_default=True, help="Memory bandwidth; an M3 Ultra has 819.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
-def model_capacity(config: Path, budget_gb: float, bandwidth_gb_s: float, *, as_json: bool) -> None:
-    """Compute from a model's CONFIG (config.json or its folder) what fits in memory and how fast decoding can be at most."""
-    from appliance.operations.capacity import GB, as_text, capacity, read_config
-    from appliance.plugin_api.kv_geometry import UnknownModelError
-
-    try:
-        answer = capacity(read_config(config), budget_bytes=int(budget_gb * GB), bandwidth=bandwidth_gb_s * GB)
-    except UnknownModelError as error:
-        raise CommandFailedError(str(error)) from error
-    click.echo(msgspec.json.format(msgspec.json.encode(answer)).decode() if as_json else as_text(answer))
-
-
 for _command in (orphans, aside):
     backup.add_command(_command)
 
-COMMANDS: list[click.Command] = [client, doctor, backup, models]
+COMMANDS: list[click.Command] = [client, doctor, backup]

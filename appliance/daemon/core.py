@@ -23,6 +23,7 @@ from appliance.daemon.enrolment import OperatorDesk
 from appliance.daemon.exits import CommandFailedError
 from appliance.daemon.lifeline import announce, stop_event
 from appliance.daemon.lock import HomeLock
+from appliance.daemon.packs_desk import PacksDesk
 from appliance.daemon.pair.node import open_pair
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.security.steady_time import SteadyTime
@@ -97,7 +98,10 @@ async def _serve_paired(
 
 async def _open_control(stack: AsyncExitStack, core: Core, verbs: Mapping[str, Verb]) -> None:
     desk = OperatorDesk(core.store, core.vault, core.authority, SteadyTime(core.clock), _url(core.config))
-    every = {"enrol": desk.enrol, "models": lambda _: _models(core), **core.recurring.verbs(), **verbs}
+    packs = PacksDesk(core.paths, core.host, core.store, SteadyTime(core.clock))
+    every = {
+        "enrol": desk.enrol, "models": lambda _: _models(core), **packs.verbs(), **core.recurring.verbs(), **verbs,
+    }  # fmt: skip
     control = ControlSocket(core.paths.socket("control"), every)
     await control.start()
     stack.push_async_callback(control.stop)
