@@ -16,6 +16,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
+from appliance.daemon.demo.alive import watch
 from appliance.daemon.demo.phone import RefusedError
 from tests.fakes.phone import TRY_AGAIN, UNAUTHENTICATED, ReferencePhone, SilentError, StrangerError, bearer
 from tests.fakes.phone_line import CONNECT_S, is_stranger
@@ -105,6 +106,7 @@ class LiveRecording:
             ping_timeout=4,
             proxy=None,
         ) as line:
+            watch(line.transport)
             self.connections += 1
             self._unanswered = 0
             while True:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import httpx
 
+from appliance.daemon.demo.alive import socket_options
+
 CONNECT_S = 2.0
 
 
@@ -122,4 +124,7 @@ class Line(httpx.AsyncBaseTransport):
         await self._pool.transport.aclose()
 
     def _new_pool(self) -> _Pool:
-        return _Pool(httpx.AsyncHTTPTransport(verify=self._context, http2=self._http2, trust_env=False))
+        transport = httpx.AsyncHTTPTransport(
+            verify=self._context, http2=self._http2, trust_env=False, socket_options=socket_options()
+        )
+        return _Pool(transport)

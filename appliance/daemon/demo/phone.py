@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import socket
 import ssl
 import time
 import uuid
@@ -17,6 +16,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 import httpx
+
+from appliance.daemon.demo.alive import socket_options
 
 FHIR: Final = "/fhir/R4"
 FHIR_JSON: Final = {"Content-Type": "application/fhir+json"}
@@ -50,7 +51,7 @@ class Phone:
         context.load_cert_chain(client["cert"], client["key"])
         self._addresses = [address.rstrip("/") for address in addresses] or [client["api"]]
         self._http = httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(verify=context, socket_options=_probing()),
+            transport=httpx.AsyncHTTPTransport(verify=context, socket_options=socket_options()),
             timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
             headers={"Authorization": f"Bearer {client['token']}", "Accept-Language": "pt-BR"},
         )
@@ -120,16 +121,6 @@ class Phone:
                     raise RefusedError(answer.status_code, _problem(answer))
             self._addresses.append(self._addresses.pop(0))
             await asyncio.sleep(RETRY_PAUSE_S)
-
-
-def _probing() -> list[tuple[int, int, int]]:
-    """Ask a silent connection every second whether it stands: once the address has moved, the new holder says that it does not.
-
-    Without it a call whose answer was lost with the old holder would wait for all of ``ANSWER_S``.
-    """
-    idle: int = getattr(socket, "TCP_KEEPIDLE", None) or getattr(socket, "TCP_KEEPALIVE")  # noqa: B009  macOS's name for it
-    every = [(socket.IPPROTO_TCP, name, 1) for name in (idle, socket.TCP_KEEPINTVL)]
-    return [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), *every, (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 10)]
 
 
 def chunks(audio: bytes, size: int = CHUNK_BYTES) -> list[bytes]:
