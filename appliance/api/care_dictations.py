@@ -67,7 +67,7 @@ class DictationRoutes:
                 language=asked.language,
                 template=asked.template,
             )
-            return Reply(201, view(tx, dictation, request.language), {"Location": f"/api/dictations/{dictation.id}"})
+            return Reply(201, self._view(tx, dictation, request), {"Location": f"/api/dictations/{dictation.id}"})
 
         return await request.commit(change)
 
@@ -80,7 +80,7 @@ class DictationRoutes:
 
         def find(q: Query) -> list[shapes.DictationView]:
             found = dictations.find(q, state=query.get("state"), patient_id=patient_id, author=author, limit=MAX_LISTED)
-            return [view(q, dictation, request.language) for dictation in found]
+            return [self._view(q, dictation, request) for dictation in found]
 
         views = await self._consults.store.read(find)
         shown = {f"Patient/{one.patient}" for one in views} | ({f"Patient/{patient_id}"} if patient_id else set())
@@ -90,7 +90,7 @@ class DictationRoutes:
     async def read(self, request: Request) -> Reply:
         """``GET /api/dictations/{id}``."""
         dictation = await self._dictation(request)
-        return Reply(body=await self._consults.store.read(lambda q: view(q, dictation, request.language)))
+        return Reply(body=await self._consults.store.read(lambda q: self._view(q, dictation, request)))
 
     async def put_chunk(self, request: Request) -> Reply:
         """``PUT /api/dictations/{id}/chunks/{n}``, with ``Content-Digest`` (RFC 9530) or ``X-Chunk-SHA256`` (hex)."""
@@ -121,7 +121,7 @@ class DictationRoutes:
 
         def change(tx: Transaction) -> Reply:
             done = self._consults.complete(tx, dictation.id, user_id, asked.total_chunks)
-            return Reply(202, view(tx, done, request.language))
+            return Reply(202, self._view(tx, done, request))
 
         return await request.commit(change)
 
@@ -129,7 +129,7 @@ class DictationRoutes:
         """``POST /api/dictations/{id}/retry``."""
         dictation = await self._dictation(request)
         return await request.commit(
-            lambda tx: Reply(202, view(tx, self._consults.retry(tx, dictation.id), request.language))
+            lambda tx: Reply(202, self._view(tx, self._consults.retry(tx, dictation.id), request))
         )
 
     async def transcript(self, request: Request) -> Reply:
@@ -146,6 +146,9 @@ class DictationRoutes:
             headers=headers, content_type=dictation.media_type, stream=self._consults.intake.audio(dictation.id)
         )
 
+    def _view(self, q: Query, dictation: Dictation, request: Request) -> shapes.DictationView:
+        return view(q, dictation, request.language, self._consults.broker.place(dictation.id))
+
     async def _dictation(self, request: Request) -> Dictation:
         dictation_id = request.parameters["dictation_id"]
         dictation = await self._consults.store.read(partial(dictations.get, dictation_id=dictation_id))
@@ -153,8 +156,8 @@ class DictationRoutes:
         return dictation
 
 
-def view(q: Query, dictation: Dictation, language: str) -> shapes.DictationView:
-    """A dictation with its progress, read in the same transaction."""
+def view(q: Query, dictation: Dictation, language: str, place: int | None) -> shapes.DictationView:
+    """A dictation with its progress, read in the same transaction. ``place``: where it waits for a model, if it does."""
     ended = None
     if dictation.state in ("failed", "no_speech"):
         ended = shapes.problem(errors.by_code(dictation.reason or ""), language)
@@ -164,6 +167,7 @@ def view(q: Query, dictation: Dictation, language: str) -> shapes.DictationView:
         missing=dictations.missing(q, dictation.id, dictation.total_chunks),
         segments=transcripts.count(q, dictation.id),
         ended=ended,
+        place=dictations.ahead(q, dictation) + 1 if dictation.state == "complete" else place,
     )
 
 

@@ -84,6 +84,8 @@ class DictationView(msgspec.Struct):
     problem: Problem | None = None
     no_speech: bool = False
     """Nothing was said in it: silence, tones, noise or music."""
+    queue_position: int | None = None
+    """While it waits for its transcription or for a model: 1 is next, an estimate. Null when it does not wait."""
 
 
 class TranscriptView(msgspec.Struct):
@@ -233,7 +235,13 @@ def problem(error: ProntuarioError, language: str) -> Problem:
 
 
 def dictation_view(
-    dictation: Dictation, *, received: int, missing: list[int], segments: int, ended: Problem | None
+    dictation: Dictation,
+    *,
+    received: int,
+    missing: list[int],
+    segments: int,
+    ended: Problem | None,
+    place: int | None,
 ) -> DictationView:
     """A dictation with what is known of its progress."""
     base = f"/api/dictations/{dictation.id}"
@@ -263,6 +271,7 @@ def dictation_view(
         links=links,
         problem=ended,
         no_speech=dictation.state == "no_speech",
+        queue_position=place,
     )
 
 

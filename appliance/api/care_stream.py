@@ -9,8 +9,11 @@ closes the recording, ``{"missing": total|null}`` asks what to send. Events arri
 While its author watches an open dictation, it is transcribed live (16 kHz mono 16-bit WAV, in chunks of any size, 100 ms for
 a microphone): ``{"event": "partial", "start", "end", "text"}`` is a guess at what is being said and may change or vanish,
 ``{"event": "segment", "number", "start", "end", "text", "final": true}`` never changes. On every connection the segments so far
-come again. ``{"event": "live", "available": false, "problem": {…}}`` says that there is no live text for now; the recording and its
-transcription at the end are not touched by that. A dictation without speech ends as ``{"event": "state", "no_speech": true}``.
+come again. ``{"event": "queue", "position": 3}`` says that what was said waits for the model behind two others; 0: it is being heard.
+The same comes while a completed recording waits to be heard or drafted. ``{"event": "live", "available": false, "problem": {…},
+"retry_after": 2.0}`` says that there is no live text for now, because the queue is full for example, and when it is tried again; the
+recording and its transcription at the end are not touched by that. A dictation without speech ends as
+``{"event": "state", "no_speech": true}``.
 """
 
 from __future__ import annotations
@@ -91,11 +94,13 @@ class StreamRoutes:
             return await self._state(dictation_id, language)
         if event.name == "live":
             problem = shapes.problem(errors.by_code(event.data["code"]), language)
-            return ServerSentEvent("live", {"available": event.data["available"], "problem": problem})
+            told = {"available": event.data["available"], "problem": problem, "retry_after": event.data["retry_after"]}
+            return ServerSentEvent("live", told)
         return ServerSentEvent(event.name, event.data)
 
     async def _state(self, dictation_id: str, language: str) -> ServerSentEvent:
-        found = await self._consults.store.read(lambda q: view(q, dictations.get(q, dictation_id), language))
+        place = self._consults.broker.place(dictation_id)
+        found = await self._consults.store.read(lambda q: view(q, dictations.get(q, dictation_id), language, place))
         return ServerSentEvent("state", found)
 
     async def _current(self, dictation_id: str) -> str:

@@ -221,6 +221,14 @@ def ask_for_transcript(tx: Transaction, dictation_id: str) -> None:
     enqueue(tx, TRANSCRIBE, {"dictation_id": dictation_id}, dedupe=dictation_id)
 
 
+def ahead(q: Query, dictation: Dictation) -> int:
+    """How many completed recordings wait for their transcription before this one."""
+    row = q.one(
+        "SELECT count(*) FROM care_dictation WHERE state = 'complete' AND completed_at < ?", (dictation.completed_at,)
+    )
+    return 0 if row is None else int(str(row[0]))
+
+
 def move(tx: Transaction, dictation_id: str, state: DictationState, *, now: str, **columns: Any) -> None:
     """Set the state, and other columns with it."""
     values = {"state": state, "changed_at": now, **columns}

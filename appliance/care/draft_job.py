@@ -52,17 +52,20 @@ class Drafting:
         log.info("note drafted", dictation_id=dictation_id, segments=len(transcript.segments))
 
     async def _content(self, dictation: Dictation, transcript: Transcript, attempt: int) -> Content:
-        call = CallOptions(
-            lane=Lane.INTERACTIVE,
-            deadline_s=DEADLINE_S,
-            user=dictation.author,
-            patient=dictation.patient_id,
-            whole=True,
-        )
+        author, patient = dictation.author, dictation.patient_id
         try:
-            await self.store.read(partial(require, function="draft", user_id=call.user, patient_id=call.patient))
+            await self.store.read(partial(require, function="draft", user_id=author, patient_id=patient))
             choice = self.abilities.chat_model()
-            return await write_draft(transcript.segments, transcript.sha256, choice, call)
+            with self.broker.queueing(dictation.id) as on_queue:
+                call = CallOptions(
+                    lane=Lane.INTERACTIVE,
+                    deadline_s=DEADLINE_S,
+                    user=author,
+                    patient=patient,
+                    on_queue=on_queue,
+                    whole=True,
+                )
+                return await write_draft(transcript.segments, transcript.sha256, choice, call)
         except ProntuarioError as error:
             if error.kind.code not in _OFF and attempt < PATIENT_ATTEMPTS:
                 raise

@@ -54,7 +54,7 @@ class _Followed:
 
 
 class LiveHearing:
-    """One per node. Publishes ``partial``, ``segment`` and, when it can't go on, ``live`` events."""
+    """One per node. Publishes ``partial``, ``segment``, ``queue`` and, when it can't go on, ``live`` events."""
 
     def __init__(
         self,
@@ -120,10 +120,13 @@ class LiveHearing:
             except _OverError:
                 return
             except ProntuarioError as error:
-                self._broker.publish(dictation_id, "live", available=False, code=error.kind.code)
-                if error.kind in _FINAL_REASONS:
+                final = error.kind in _FINAL_REASONS
+                pause_s = max(RETRY_S, error.retry_after or 0.0)
+                told = {"available": False, "code": error.kind.code, "retry_after": None if final else pause_s}
+                self._broker.publish(dictation_id, "live", **told)
+                if final:
                     return
-                await asyncio.sleep(max(RETRY_S, error.retry_after or 0.0))
+                await asyncio.sleep(pause_s)
 
     async def _hear(self, dictation_id: str, subscription: Subscription) -> None:
         dictation = await self._store.read(partial(dictations.get, dictation_id=dictation_id))
@@ -140,16 +143,29 @@ class LiveHearing:
         options = capabilities.TranscriptionOptions(
             language=dictation.language, prompt=hint, partials=True, skip_until=after
         )
-        call = CallOptions(Lane.INTERACTIVE, UTTERANCE_LIMIT_S, user=dictation.author, patient=dictation.patient_id)
         sound = self._sound(dictation_id, subscription)
-        async with aclosing(model.transcribe(sound, options, call)) as spoken:  # type: ignore[type-var]
+        with self._broker.queueing(dictation_id) as on_queue:
+            call = CallOptions(
+                Lane.INTERACTIVE,
+                UTTERANCE_LIMIT_S,
+                user=dictation.author,
+                patient=dictation.patient_id,
+                on_queue=on_queue,
+            )
+            await self._keep(dictation, number, after, model.transcribe(sound, options, call))
+
+    async def _keep(
+        self, dictation: Dictation, number: int, after: float, heard: AsyncIterator[capabilities.Segment]
+    ) -> None:
+        """Keep what is final from segment ``number`` on, and tell what is not."""
+        async with aclosing(heard) as spoken:  # type: ignore[type-var]
             async for utterance in spoken:
                 segment = transcripts.next_segment(number, after, utterance)
                 if segment is None:
                     continue
                 if not utterance.final:
                     told = {"start": segment.start, "end": segment.end, "text": segment.text, "final": False}
-                    self._broker.publish(dictation_id, "partial", **told)
+                    self._broker.publish(dictation.id, "partial", **told)
                     continue
                 await self._store.write(partial(self._add, dictation, segment))
                 number += 1

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, Final
 
 import msgspec
 
 QUEUE_LIMIT = 256
+_ROUND_S: Final = 0.4
+"""The dispatcher tells all requests of a dictation at once, the first of them first: that one is the dictation's place."""
+_MOVING_S: Final = 3.0
+"""While one utterance is being heard, the next ones' places say nothing about the dictation."""
 
 
 class Event(msgspec.Struct, frozen=True):
-    """``name``: chunk, state, segment, note, or resync. ``data`` is JSON-able."""
+    """``name``: chunk, state, segment, partial, live, queue, note, or resync. ``data`` is JSON-able."""
 
     name: str
     data: dict[str, Any]
@@ -47,12 +52,57 @@ class Subscription:
             yield event
 
 
-class Broker:
-    """Subscriptions by topic (a dictation's id). Use from one event loop."""
+class _Standing:
+    """One dictation's place in a model's queue, from what its requests are told."""
 
-    def __init__(self, limit: int = QUEUE_LIMIT) -> None:
+    def __init__(self, tell: Callable[[int], None], now: Callable[[], float]) -> None:
+        self._tell = tell
+        self._now = now
+        self._moved_at = self._told_at = float("-inf")
+        self.place: int | None = None
+
+    def told(self, position: int) -> None:
+        """One of its requests stands at ``position``; 0: it is being worked on."""
+        now = self._now()
+        if position == 0:
+            self._moved_at = now
+            if self.place is not None:
+                self.place = None
+                self._tell(0)
+        elif now - self._moved_at >= _MOVING_S and now - self._told_at >= _ROUND_S:
+            self._told_at = now
+            if position != self.place:
+                self.place = position
+                self._tell(position)
+
+
+class Broker:
+    """Subscriptions by topic (a dictation's id). Use from one event loop. ``now``: seconds of a monotonic clock."""
+
+    def __init__(self, limit: int = QUEUE_LIMIT, now: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
+        self._now = now
         self._topics: dict[str, set[Subscription]] = {}
+        self._standings: dict[str, _Standing] = {}
+
+    @contextlib.contextmanager
+    def queueing(self, topic: str) -> Iterator[Callable[[int], None]]:
+        """For ``CallOptions.on_queue`` of a dictation's requests: listeners get ``queue`` events with the place, while it waits."""
+
+        def tell(position: int) -> None:
+            self.publish(topic, "queue", position=position)
+
+        standing = self._standings[topic] = _Standing(tell, self._now)
+        try:
+            yield standing.told
+        finally:
+            if self._standings.get(topic) is standing:
+                del self._standings[topic]
+
+    def place(self, topic: str) -> int | None:
+        """Where the dictation waits for a model, 1 for the next one; None when it does not wait."""
+        standing = self._standings.get(topic)
+        return standing.place if standing is not None else None
 
     def publish(self, topic: str, name: str, **data: Any) -> None:
         """Tell every listener of ``topic``."""

@@ -112,12 +112,19 @@ class Transcription:
         log.info("dictation transcribed", dictation_id=dictation.id, audio_s=round(heard.seconds, 1))
 
     async def _listen(self, dictation: Dictation, choice: Choice[capabilities.SpeechToText], heard: Heard) -> None:
-        call = CallOptions(
-            lane=Lane.INTERACTIVE,
-            deadline_s=self.intake.limits.max_hours * _SECONDS_PER_HOUR,
-            user=dictation.author,
-            patient=dictation.patient_id,
-        )
+        with self.broker.queueing(dictation.id) as on_queue:
+            call = CallOptions(
+                lane=Lane.INTERACTIVE,
+                deadline_s=self.intake.limits.max_hours * _SECONDS_PER_HOUR,
+                user=dictation.author,
+                patient=dictation.patient_id,
+                on_queue=on_queue,
+            )
+            await self._keep(dictation, choice, heard, call)
+
+    async def _keep(
+        self, dictation: Dictation, choice: Choice[capabilities.SpeechToText], heard: Heard, call: CallOptions
+    ) -> None:
         model = choice.instance.model().sha256
         go_on = partial(transcripts.resume, dictation=dictation, model_sha256=model, now=self._now())
         number, after = await self.store.write(go_on)

@@ -96,7 +96,7 @@ class WhisperSpeechToText:
         if self._engine.waiting:
             return None
         plain = msgspec.structs.replace(options, word_times=False)
-        modest = replace(call, lane=Lane.BACKGROUND, deadline_s=_GUESS_S, idempotent=False)
+        modest = replace(call, lane=Lane.BACKGROUND, deadline_s=_GUESS_S, idempotent=False, on_queue=None)
         with suppress(ProntuarioError):
             return _segment(cut, await self._one(cut, plain, modest))
         return None

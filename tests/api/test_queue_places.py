@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from websockets.asyncio.client import ClientConnection, connect
 
 from appliance.api import care, openai_compat
 from appliance.care.service import Consults
@@ -23,8 +25,8 @@ from appliance.security.vault import Vault
 from appliance.store.blobs import BlobStore
 from appliance.store.jobs import JobQueue
 from appliance.telemetry.clock import SystemClock
-from tests.api.care_harness import LateStore
-from tests.api.harness import Phone, api_under_test, eventually
+from tests.api.care_harness import LateStore, put_chunk, until
+from tests.api.harness import ApiUnderTest, Phone, api_under_test, eventually
 from tests.fakes.echo_models import PATIENCE_S, EchoAbilities, narrow_engine
 from tests.fakes.sounds import wav
 
@@ -37,10 +39,35 @@ FOR_EVER = 4096
 class Counter:
     """A node whose one model has one slot."""
 
+    api: ApiUnderTest
     engine: EngineSupervisor
     http: httpx.AsyncClient
     doctor: Phone
     patient: str
+
+    async def opened(self) -> str:
+        """The id of an open dictation."""
+        reference = {"reference": f"Patient/{self.patient}"}
+        kind = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "AMB"}
+        visit = {"resourceType": "Encounter", "status": "in-progress", "class": kind, "subject": reference}
+        now = "2026-01-01T00:00:00Z"
+        encounter = await self.api.store.write(lambda tx: repository.create(tx, visit, now=now))
+        body = {"patient": self.patient, "encounter": encounter["id"]}
+        answer = await self.http.post("/api/dictations", json=body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    @asynccontextmanager
+    async def line(self, dictation: str) -> AsyncIterator[ClientConnection]:
+        """The dictation's WebSocket, with one second of sound on its way."""
+        url = f"wss://127.0.0.1:{self.api.port}/api/dictations/{dictation}/stream"
+        headers = {"Authorization": f"Bearer {self.doctor.token}"}
+        async with connect(url, ssl=self.api.tls(self.doctor), additional_headers=headers, proxy=None) as line:
+            sound = wav(1.0)
+            told = {"sequence": 0, "sha256": hashlib.sha256(sound).hexdigest(), "size": len(sound)}
+            await line.send(json.dumps(told))
+            await line.send(sound)
+            yield line
 
     @asynccontextmanager
     async def occupied(self) -> AsyncIterator[None]:
@@ -68,6 +95,7 @@ class Counter:
 @asynccontextmanager
 async def counter_at(folder: Path, queue_limit: int = 256) -> AsyncIterator[Counter]:
     store, clock = LateStore(), SystemClock()
+    jobs = JobQueue(store, clock)
     async with narrow_engine(queue_limit=queue_limit) as engine:
         abilities = EchoAbilities(engine)
         consults = Consults(
@@ -75,7 +103,7 @@ async def counter_at(folder: Path, queue_limit: int = 256) -> AsyncIterator[Coun
             blobs=BlobStore(folder / "blobs"),
             vault=Vault(bytes(32)),
             abilities=abilities,
-            jobs=JobQueue(store, clock),
+            jobs=jobs,
             clock=clock,
             limits=Limits(),
             spool=folder / "spool",
@@ -87,8 +115,13 @@ async def counter_at(folder: Path, queue_limit: int = 256) -> AsyncIterator[Coun
             person = {"resourceType": "Patient", "name": [{"family": "Silva"}]}
             patient = await api.store.write(lambda tx: repository.create(tx, person, now=consults.now()))
             doctor = await api.phone("physician")
-            async with api.client(doctor) as http:
-                yield Counter(engine, http, doctor, str(patient["id"]))
+            await jobs.start()
+            try:
+                async with api.client(doctor) as http:
+                    yield Counter(api, engine, http, doctor, str(patient["id"]))
+            finally:
+                await consults.stop()
+                await jobs.stop()
 
 
 async def lines_until(lines: AsyncIterator[str], wanted: str) -> list[str]:
@@ -197,3 +230,73 @@ async def test_a_full_queue_says_429_and_when_to_come_back(tmp_path: Path, asked
         assert answer.status_code == 429, answer.text
         assert int(answer.headers["retry-after"]) >= 1
         assert "engine.busy" in answer.text
+
+
+# -- dictations ------------------------------------------------------------------------------------------------------------
+async def heard(line: ClientConnection, event: str) -> dict[str, Any]:
+    """The next event of this name."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            told: dict[str, Any] = json.loads(await line.recv())
+            if told.get("event") == event:
+                return told
+
+
+async def test_a_live_dictation_that_waits_is_told_its_place(tmp_path: Path) -> None:
+    async with counter_at(tmp_path) as counter:
+        dictation = await counter.opened()
+        async with counter.line(dictation) as line:
+            async with counter.occupied():
+                assert await heard(line, "queue") == {"event": "queue", "position": 1}
+                view = (await counter.http.get(f"/api/dictations/{dictation}")).json()
+                assert view["queue_position"] == 1
+            assert await heard(line, "queue") == {"event": "queue", "position": 0}
+            assert (await heard(line, "segment"))["text"] == "tosse"
+        view = (await counter.http.get(f"/api/dictations/{dictation}")).json()
+        assert view["queue_position"] is None
+
+
+async def test_a_live_dictation_before_a_full_queue_is_told_when_it_is_tried_again(tmp_path: Path) -> None:
+    async with counter_at(tmp_path, queue_limit=1) as counter:
+        dictation = await counter.opened()
+        async with counter.full(), counter.line(dictation) as line:
+            told = await heard(line, "live")
+            assert (told["available"], told["problem"]["code"]) == (False, "engine.busy")
+            assert told["retry_after"] >= 1
+        async with counter.line(dictation) as line:  # the sound is kept: it is heard once there is room
+            assert (await heard(line, "segment"))["text"] == "tosse"
+
+
+async def test_a_completed_dictation_tells_its_place_in_its_state_and_its_events(tmp_path: Path) -> None:
+    async with counter_at(tmp_path) as counter:
+        dictation = await counter.opened()
+        path = f"/api/dictations/{dictation}"
+        async with counter.http.stream("GET", f"{path}/events") as events:
+            lines = events.aiter_lines()
+            async with counter.occupied():
+                await put_chunk(counter.http, dictation, 0, wav(1.0))
+                assert (await counter.http.post(f"{path}/complete", json={"total_chunks": 1})).status_code == 202
+                await lines_until(lines, "event: queue")
+                assert json.loads((await anext(lines)).removeprefix("data: ")) == {"position": 1}
+                view = (await counter.http.get(path)).json()
+                assert (view["state"], view["queue_position"]) == ("transcribing", 1)
+            rest = [line async for line in lines]  # the events end with the draft
+        assert "event: queue" in rest
+        view = await until(counter.http, dictation, "drafted")
+        assert view["queue_position"] is None
+
+
+async def test_recordings_that_wait_for_a_transcriber_are_numbered(tmp_path: Path) -> None:
+    async with counter_at(tmp_path) as counter, counter.occupied():
+        found = [await counter.opened() for _ in range(11)]
+        for dictation in found:
+            await put_chunk(counter.http, dictation, 0, wav(0.3))
+            await counter.http.post(f"/api/dictations/{dictation}/complete", json={"total_chunks": 1})
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                listed = (await counter.http.get("/api/dictations?mine=1")).json()["dictations"]
+                waiting = [one["queue_position"] for one in listed if one["state"] == "complete"]
+                if len(waiting) < len(found) and sorted(waiting) == list(range(1, len(waiting) + 1)):
+                    break
+                await asyncio.sleep(0.05)
+        assert waiting

@@ -222,7 +222,7 @@ async def test_a_model_that_fails_is_asked_again_and_says_so(
     async with watching(ward, dictation.id) as watched:
         await ward.send(dictation.id, 0, recording(3))
         await watched.until(lambda: len(watched.named("segment")) == 3)
-    assert watched.named("live") == [{"available": False, "code": "unavailable"}]
+    assert watched.named("live") == [{"available": False, "code": "unavailable", "retry_after": 0.05}]
     assert [segment.text for segment in await segments(ward, dictation.id)] == ["tosse", "febre", "dor"]
     assert speech.heard == [1, 2, 3]
 
