@@ -162,6 +162,14 @@ async def test_options_reach_the_model(tmp_path: Path) -> None:
         assert call.user
 
 
+async def test_an_answer_that_is_not_streamed_is_wanted_whole(tmp_path: Path) -> None:
+    """So it survives the death of an engine or a node in the middle; a stream can't be taken back."""
+    async with door(tmp_path) as at:
+        await at.http.post("/v1/chat/completions", json={"messages": ASK})
+        await at.http.post("/v1/chat/completions", json={"messages": ASK, "stream": True})
+        assert [call.whole for _, _, call in at.abilities.chat.asked] == [True, False]
+
+
 async def test_defaults_are_repeatable(tmp_path: Path) -> None:
     async with door(tmp_path) as at:
         await at.http.post("/v1/chat/completions", json={"messages": ASK, "response_format": {"type": "json_object"}})
