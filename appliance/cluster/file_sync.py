@@ -114,12 +114,18 @@ class FileReceiver:
         fence = self._fence()
         if epoch != fence:
             raise (STALE_EPOCH if epoch < fence else EPOCH_AHEAD)(epoch=epoch, fence=fence)
+        self._refuse_ways_out(root, entries)
+
+    def _refuse_ways_out(self, root: str, entries: Sequence[FileEntry]) -> None:
+        """No path leads out of its root, by its name or through a link: ``active`` here may point at a signed pack."""
         if root not in self._roots or not all(_stays_inside(entry.path) for entry in entries):
             raise BAD_PART(name=root)
+        for entry in entries:
+            if _through_link(self._roots[root], entry.path):
+                raise BAD_PART(name=entry.path)
 
     def _missing(self, root: str, entries: Sequence[FileEntry]) -> tuple[str, ...]:
-        if root not in self._roots or not all(_stays_inside(entry.path) for entry in entries):
-            raise BAD_PART(name=root)
+        self._refuse_ways_out(root, entries)
         return tuple(entry.path for entry in entries if not _is_same(self._roots[root] / entry.path, entry))
 
     def _put_into_place(self, commit: CommitFiles) -> None:
@@ -139,6 +145,15 @@ class FileReceiver:
 def _stays_inside(path: str) -> bool:
     parts = PurePosixPath(path).parts
     return bool(parts) and not path.startswith("/") and not any(part.startswith(".") for part in parts)
+
+
+def _through_link(root: Path, path: str) -> bool:
+    way = root
+    for part in PurePosixPath(path).parts:
+        way /= part
+        if way.is_symlink():
+            return True
+    return False
 
 
 def _is_same(path: Path, entry: FileEntry) -> bool:

@@ -13,7 +13,16 @@ import pytest
 from appliance.cluster.blob_shipping import BlobReceiver, BlobShipping
 from appliance.cluster.errors import READ_ONLY
 from appliance.cluster.file_sync import FileReceiver, entries_of, send_folder
-from appliance.cluster.peer_messages import PART_BYTES, CommitFiles, FileEntry, HaveBlobs, Missing, PutBlob, PutFile
+from appliance.cluster.peer_messages import (
+    PART_BYTES,
+    CommitFiles,
+    FileEntry,
+    HaveBlobs,
+    HaveFiles,
+    Missing,
+    PutBlob,
+    PutFile,
+)
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.store.blobs import BlobStore, addresses_in, is_whole
 from appliance.store.sealing import DataKey
@@ -151,6 +160,21 @@ async def test_no_path_leads_out_of_its_root(tmp_path: Path, path: str) -> None:
     entry = FileEntry(path, 1, hashlib.sha256(b"x").hexdigest())
     assert await refused(receiver, PutFile(1, "models", entry, 0, b"x")) == "cluster.bad_part"
     assert await refused(receiver, PutFile(1, "secrets", entry, 0, b"x")) == "cluster.bad_part"
+
+
+async def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    pack, root = tmp_path / "models" / "chat" / "gemma-2", tmp_path / "models"
+    pack.mkdir(parents=True)
+    (pack / "config.json").write_text("signed")
+    (pack.parent / "active").symlink_to("gemma-2")
+    (pack / "LICENSE").symlink_to("config.json")
+    receiver = FileReceiver({"models": root}, lambda: 1)
+    for path in ("chat/active/config.json", "chat/active", "chat/gemma-2/LICENSE"):
+        entry = FileEntry(path, 1, hashlib.sha256(b"x").hexdigest())
+        assert await refused(receiver, PutFile(1, "models", entry, 0, b"x")) == "cluster.bad_part"
+        with pytest.raises(ProntuarioError, match=r"cluster\.bad_part"):
+            await receiver._on_have(HaveFiles("models", (entry,)))
+    assert (pack / "config.json").read_text() == "signed"
 
 
 async def test_a_wrong_checksum_or_epoch_is_refused(tmp_path: Path) -> None:
