@@ -22,7 +22,7 @@ from appliance.cluster.peer_messages import (
     read_downward,
     to_frame,
 )
-from appliance.cluster.peer_ways import Ways
+from appliance.cluster.peer_ways import CONNECT_S, Ways
 from appliance.cluster.replication_errors import PEER_AWAY, PEER_MISUNDERSTOOD
 from appliance.plugin_api.errors import ProntuarioError, catalogue
 from appliance.telemetry.logs import get_logger
@@ -53,8 +53,9 @@ class PeerLink:
         other_way: str = "",
         on_up: Callable[[], None] = lambda: None,
         on_down: Callable[[], None] = lambda: None,
+        connect_s: float = CONNECT_S,
     ) -> None:
-        self._ways = Ways((host, other_way), port, tls, name, frame_limit=2 * MAX_FRAME_BYTES)
+        self._ways = Ways((host, other_way), port, tls, name, frame_limit=2 * MAX_FRAME_BYTES, connect_s=connect_s)
         self._on_up = on_up
         self._on_down = on_down
         self._writer: asyncio.StreamWriter | None = None

@@ -26,13 +26,26 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class Ways:
     """The addresses of one peer in order of preference, and which of them is in use."""
 
-    def __init__(self, hosts: tuple[str, ...], port: int, tls: ssl.SSLContext, name: str, *, frame_limit: int) -> None:
-        """``hosts``: empty ones are left out; ``name``: what the peer's certificate must carry."""
+    def __init__(
+        self,
+        hosts: tuple[str, ...],
+        port: int,
+        tls: ssl.SSLContext,
+        name: str,
+        *,
+        frame_limit: int,
+        connect_s: float = CONNECT_S,
+    ) -> None:
+        """``hosts``: empty ones are left out; ``name``: what the peer's certificate must carry.
+
+        ``connect_s``: how long a connection may take to stand, TLS included.
+        """
         self._hosts = tuple(host for host in hosts if host)
         self._port = port
         self._tls = tls
         self._name = name
         self._frame_limit = frame_limit
+        self._connect_s = connect_s
         self._at = 0
 
     @property
@@ -72,7 +85,7 @@ class Ways:
                 return
 
     async def _open(self, host: str) -> Streams:
-        async with asyncio.timeout(CONNECT_S):
+        async with asyncio.timeout(self._connect_s):
             reader, writer = await asyncio.open_connection(
                 host,
                 self._port,

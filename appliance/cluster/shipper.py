@@ -34,7 +34,8 @@ _REFUSED_PAUSE_S: Final = 1.0
 _PART_LIMIT_S: Final = 5.0
 _LAST_PART_LIMIT_S: Final = 120.0
 """The peer fsyncs the whole of a large file before it answers its last part."""
-_HOLE_S: Final = 5.0
+HOLE_S: Final = 5.0
+"""How long a piece may be missing from the spool (Litestream merges files) before only a new epoch helps."""
 _FATAL: Final = frozenset({STALE_EPOCH.code, OTHER_BODY.code})
 SPOOL_HOLE: Final = "cluster.spool_hole"
 HOPELESS: Final = frozenset({OTHER_BODY.code, SPOOL_HOLE})
@@ -53,6 +54,7 @@ class Shipper:
         *,
         node: str,
         on_held: Callable[[Position], None] = lambda _position: None,
+        hole_s: float = HOLE_S,
     ) -> None:
         self.epoch = epoch
         self._spool = spool
@@ -60,6 +62,7 @@ class Shipper:
         self._link = link
         self._node = node
         self._on_held = on_held
+        self._hole_s = hole_s
         self._local = 0
         self._sent = 0
         self._held: int | None = None
@@ -291,7 +294,7 @@ class Shipper:
     def _mind_hole(self) -> None:
         now = time.monotonic()
         self._hole_since = self._hole_since or now
-        if now - self._hole_since > _HOLE_S and self.trouble is None:
+        if now - self._hole_since > self._hole_s and self.trouble is None:
             self.trouble = SPOOL_HOLE
             log.error("the spool has a hole; only a new epoch mends it", sequence=self._sent + 1, epoch=self.epoch)
 

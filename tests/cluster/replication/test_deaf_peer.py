@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import uvloop
 
-from appliance.cluster import peer_ways
 from appliance.cluster.peer_link import PeerLink
 from appliance.security.node_authority import NodeFiles, client_side
 
@@ -19,9 +18,8 @@ ATTEMPTS = 3
 
 @pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 def test_a_handshake_that_is_never_answered_is_given_up_quietly(
-    loop_factory: Any, r_certificates: dict[str, NodeFiles], monkeypatch: pytest.MonkeyPatch
+    loop_factory: Any, r_certificates: dict[str, NodeFiles]
 ) -> None:
-    monkeypatch.setattr(peer_ways, "CONNECT_S", 0.1)
     reported: list[dict[str, Any]] = []
     deaf = socket.create_server(("127.0.0.1", 0), backlog=64)
     tried: list[int] = []
@@ -30,7 +28,7 @@ def test_a_handshake_that_is_never_answered_is_given_up_quietly(
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _loop, context: reported.append(context))
         tls = client_side(r_certificates["a"])
-        links = [PeerLink("127.0.0.1", deaf.getsockname()[1], tls, name="b") for _ in range(LINKS)]
+        links = [PeerLink("127.0.0.1", deaf.getsockname()[1], tls, name="b", connect_s=0.1) for _ in range(LINKS)]
         for link in links:
             link.start()
         deaf.setblocking(False)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from appliance.cluster import shipper as shipping
 from appliance.cluster.ltx import LtxFile, level_folder
 from appliance.cluster.model import Position
 from appliance.cluster.peer_link import PeerLink
@@ -37,7 +36,7 @@ async def lone_shipper(tmp_path: Path, r_certificates: dict[str, NodeFiles]) -> 
     await standby.receiver.fence(1)
     await standby.start()
     link = PeerLink("127.0.0.1", standby.port, client_side(r_certificates["a"]), name="b")
-    shipper = Shipper(1, tmp_path / "spool", tmp_path / "working", link, node="a")
+    shipper = Shipper(1, tmp_path / "spool", tmp_path / "working", link, node="a", hole_s=0.5)
     link.start()
     shipper.start()
     yield shipper, standby
@@ -47,9 +46,8 @@ async def lone_shipper(tmp_path: Path, r_certificates: dict[str, NodeFiles]) -> 
 
 
 async def test_a_hole_in_the_spool_is_told_until_something_closes_it(
-    lone_shipper: tuple[Shipper, Standby], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lone_shipper: tuple[Shipper, Standby], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(shipping, "_HOLE_S", 0.5)
     shipper, standby = lone_shipper
     for txid in (1, 2, 4, 5):
         spool_file(tmp_path / "spool", txid)
