@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from appliance.operations.doctor_context import Finding, Patient
+from appliance.operations.packs.shelf import Shelf
 
 MEMORY_SHARE: Final = 0.85
 """More than this for models leaves too little for the API, the record and the system."""
@@ -26,12 +27,18 @@ def memory(patient: Patient) -> Finding:
 
 
 def models(patient: Patient) -> Finding:
-    """Real model packs are installed."""
+    """Real model packs are installed, and none of those that serve is to be doubted."""
+    for row in Shelf(patient.paths.models, patient.paths.pack_keys).rows():
+        if row.active and row.trouble:
+            return Finding(
+                "models", "failed", f"The pack {row.pack} serves and is not to be believed: {row.trouble}.",
+                f"See prontuario models verify {row.pack}; then prontuario models rollback {row.capability}, or import it anew.",
+            )  # fmt: skip
     lacking = [shown for name, shown in _MODELS.items() if not (patient.paths.models / name / "active").exists()]
     if lacking:
         return Finding(
             "models", "warning", f"A demonstration model serves {' and '.join(lacking)}: it understands only the sample consult.",
-            "Put a model folder at models/<capability>/active below the home, and start again.",
+            "Take a signed pack in: prontuario models import, then prontuario models activate (docs/model-packs.md).",
         )  # fmt: skip
     return Finding("models", "ok", "Model packs are installed.")
 

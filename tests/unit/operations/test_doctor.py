@@ -20,12 +20,15 @@ from appliance.operations.doctor import CHECKS, Finding, Machine, run_checks
 from appliance.operations.doctor_context import Patient
 from appliance.operations.doctor_home import BUILD_DATE
 from appliance.operations.doctor_secrets import master_key
+from appliance.operations.packs.intake import Intake
+from appliance.operations.packs.shelf import Shelf
 from appliance.plugin_api.storage import Transaction
 from appliance.security import audit
 from appliance.security.authority import Authority
 from appliance.security.master_key import open_vault
 from appliance.security.protectors import Cost, PassphraseProtector
 from appliance.store.database import Database
+from tests.fakes import packs
 
 NOW = BUILD_DATE + timedelta(days=20)
 CONFIG = Config(api=Api(port=0), admin=Admin(port=0), store=Store(litestream=False), memory=Memory(ai_bytes=4 * GIB))
@@ -364,6 +367,18 @@ def test_demonstration_models_are_said_until_packs_are_there(paths: Paths) -> No
     assert "notes and chat" in examine(paths)["models"].cause
     (paths.models / "chat_model" / "active").mkdir(parents=True)
     assert examine(paths)["models"].status == "ok"
+
+
+def test_a_pack_that_serves_and_is_not_to_be_believed_is_an_alarm(paths: Paths, tmp_path: Path) -> None:
+    shelf = Shelf(paths.models, packs.write_trusted(paths.pack_keys))
+    packs.make(tmp_path / "source")
+    Intake(shelf, spare_bytes=0).take_in(tmp_path / "source")
+    shelf.point("chat_model", "tiny-1")
+    assert "speech" in examine(paths)["models"].cause
+    (paths.pack_keys / "maker.pem").unlink()
+    finding = examine(paths)["models"]
+    assert (finding.status, "pack.untrusted" in finding.cause) == ("failed", True)
+    assert "tiny-1" in finding.next_step
 
 
 @pytest.mark.parametrize(
