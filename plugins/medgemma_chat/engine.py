@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +60,10 @@ class ChatEngine:
 
     def __init__(self) -> None:
         self._new: deque[Row] = deque()
-        self._running: set[int] = set()
+        self._urgent: set[int] = set()
+        """Waiting rows that go before all others."""
+        self._running: dict[int, str] = {}
+        """Whose each running row is, by request."""
         self._buckets: Buckets | None = None
         self._gathering_since = 0.0
         self._doubtful: list[_Step] = []
@@ -113,6 +116,7 @@ class ChatEngine:
             self._gathering_since = time.monotonic()
         row = self._row(request, wanted)
         if request.lane == Lane.URGENT:
+            self._urgent.add(row.request_id)
             self._new.appendleft(row)
         else:
             self._new.append(row)
@@ -131,10 +135,11 @@ class ChatEngine:
         return answers
 
     def cancel(self, request_id: int) -> None:
+        self._urgent.discard(request_id)
         before = len(self._new)
         self._new = deque(row for row in self._new if row.request_id != request_id)
         if request_id in self._running and self._buckets is not None:
-            self._running.discard(request_id)
+            del self._running[request_id]
             self._buckets.remove({request_id})
             self._counters.cancelled += 1
         self._counters.cancelled += before - len(self._new)
@@ -159,6 +164,7 @@ class ChatEngine:
 
     def close(self) -> None:
         self._new.clear()
+        self._urgent.clear()
         self._running.clear()
         self._prefixes.clear()
         if self._buckets is not None:
@@ -215,14 +221,20 @@ class ChatEngine:
         )
 
     def _admit(self, buckets: Buckets) -> None:
-        """Let waiting rows join, first come first, while there is room for them."""
+        """Let waiting rows join while there is room for them."""
         if not self._new or not self._gathered():
             return
-        while self._new and buckets.room_for(self._new[0]):
-            row = self._new.popleft()
+        while self._new and buckets.room_for(row := self._next()):
+            self._new.remove(row)
+            self._urgent.discard(row.request_id)
             buckets.insert([row])
-            self._running.add(row.request_id)
+            self._running[row.request_id] = row.user
             self._counters.prompt_tokens += len(row.prompt)
+
+    def _next(self) -> Row:
+        """Urgent rows first; then of whoever has fewest rows running, the one that came first: a hundred requests are one person's."""
+        held = Counter(self._running.values())
+        return min(self._new, key=lambda row: (row.request_id not in self._urgent, held[row.user]))
 
     def _gathered(self) -> bool:
         waited_s = time.monotonic() - self._gathering_since
@@ -249,7 +261,7 @@ class ChatEngine:
             answers.append(answer)
             if isinstance(answer, Failed) or answer.final:
                 self._counters.answers += 1
-                self._running.discard(token.row.request_id)
+                self._running.pop(token.row.request_id, None)
                 if token.finish is None:
                     ended_early.add(token.row.request_id)
         if ended_early:

@@ -38,6 +38,11 @@ class Row:
     shown_at: float = 0.0
 
     @property
+    def user(self) -> str:
+        """Whose turn it takes: the person of the tenant (user and patient)."""
+        return self.tenant.partition("|")[0]
+
+    @property
     def longest(self) -> int:
         """Tokens of context that the row may come to hold."""
         return len(self.prompt) + self.max_tokens
