@@ -1,31 +1,47 @@
-"""Break an engine in the middle of 50 streams: does the record stay fast, does every stream end clearly?
+"""Break an engine in the middle of 200 streams: does every stream say what becomes of it, and does the record stay fast?
 
-For kill -9, SIGSTOP, a memory blow-up and SIGSEGV in turn: 50 clients stream from one engine through the whole HTTPS API while
-others read the record; the fault strikes in the middle. Counted: how each stream ended, and the p99 of the reads against the
-p99 with the same 50 streams and no fault, in the same run.
+Language model (the demonstration's weights, through ``/v1/chat/completions``): kill -9 and SIGSTOP, ``--rounds`` times each.
+Counted: streams that were not told anything (an end, a piece, their place in the queue) within two seconds of the engine's
+restart, and streams that just stopped. Paced echo engine (25 pieces a second and stream, whatever their number): kill -9,
+SIGSTOP, a memory blow-up and SIGSEGV, with the p99 of reads of the record against the same streams and no fault. Then lanes
+and shares, see ``chaos_lanes.py``. The streams come from ``--users`` people.
+
+Usage: ``chaos_engines.py [--streams 200] [--users 20] [--rounds 2] [--tokens 48] [--pieces 150] [--greedy 100] [--tries 20]``.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import collections
-import json
+import itertools
 import os
 import shutil
 import signal
-import ssl
+import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
+
+import chaos_lanes
 import httpx
+from chaos_streams import Stream, chat, ends, engine_row, http, people, plugin, ready_pid, restarted, unclear
+from chat_rows import chat_model, prompts
 from node import BenchNode, running_node
 from report import Report, say
 
-STREAMS, READERS, PIECES = 50, 4, 150
-READ_PAUSE_S, FAULT_AFTER_S, READ_FOR_S = 0.02, 2.0, 10.0
+READERS, READ_PAUSE_S = 4, 0.02
+STRIKE_SHARE = 0.05
+"""So many of the language model's streams have their first piece when the fault strikes: most others wait."""
+STRIKE_LIMIT_S, FAULT_AFTER_S = 120.0, 2.0
+TOLD_WITHIN_S = 2.0
 PLUGIN = Path(__file__).parent / "chaos_plugin"
 AIM_RATIO = 2.0
+LANGUAGE, ECHO = "medgemma", "chaos_plugin"
+_numbers = itertools.count(1)
 
 
 def install(home: Path) -> None:
@@ -41,112 +57,152 @@ def install(home: Path) -> None:
     (info / "entry_points.txt").write_text("[prontuario.plugins]\nchaos_plugin = chaos_plugin:plugin\n")
 
 
-def http(client: dict[str, str]) -> httpx.AsyncClient:
-    """A phone."""
-    context = ssl.create_default_context(cafile=client["ca"])
-    context.load_cert_chain(client["cert"], client["key"])
-    limits = httpx.Limits(max_connections=STREAMS + READERS + 4)
-    headers = {"Authorization": f"Bearer {client['token']}"}
-    return httpx.AsyncClient(base_url=client["api"], verify=context, headers=headers, timeout=90, limits=limits)
+@dataclass
+class Scene:
+    """The node's people and the report."""
 
+    phones: Sequence[httpx.AsyncClient]
+    it: httpx.AsyncClient
+    report: Report
+    asked: argparse.Namespace
 
-async def stream(phone: httpx.AsyncClient, kind: str = "stream", key: str = "") -> str:
-    """How one stream ended: ``answer``, an error code, or ``cut`` when it just stopped."""
-    end = "cut"
-    try:
-        query = {"kind": kind, "count": str(PIECES), "key": key}
-        async with phone.stream("GET", "/api/plugins/chaos_plugin/stream", params=query) as answer:
-            if answer.status_code != 200:
-                return f"http {answer.status_code}"
-            async for line in answer.aiter_lines():
-                end = json.loads(line).get("end", end)
-    except httpx.HTTPError as error:
-        return f"cut ({type(error).__name__})"
-    return end
+    def phone(self, number: int) -> httpx.AsyncClient:
+        return self.phones[number % len(self.phones)]
 
+    # -- the language model ---------------------------------------------------------------------------------------------
+    async def break_language(self, name: str, number: int) -> None:
+        """One fault in the middle of all streams, and what they were told."""
+        model = await chat_model(self.phones[0])
+        pid = await ready_pid(self.it, LANGUAGE)
+        texts = [f"Consulta {next(_numbers)}. {text}" for text in prompts(self.asked.streams)]
+        tasks = [
+            asyncio.create_task(chat(self.phone(place), model, text, self.asked.tokens))
+            for place, text in enumerate(texts)
+        ]
+        await self._until_some_speak()
+        struck = time.monotonic()
+        os.kill(pid, number)
+        back = await restarted(self.it, LANGUAGE, pid)
+        streams = await asyncio.gather(*tasks)
+        self._tell(name, [one for one in streams if one.ended > struck], struck, back)
 
-async def read_for(phone: httpx.AsyncClient, path: str, until: float, times: list[float]) -> None:
-    """Read a resource again and again; seconds of each go to ``times``."""
-    while time.monotonic() < until:
-        began = time.perf_counter()
-        (await phone.get(path)).raise_for_status()
-        times.append(time.perf_counter() - began)
-        await asyncio.sleep(READ_PAUSE_S)
-
-
-async def one_scene(
-    phone: httpx.AsyncClient, path: str, fault: Callable[[], Awaitable[None]] | None
-) -> tuple[float, collections.Counter[str]]:
-    """(p99 of the reads in seconds, how the streams ended)."""
-    times: list[float] = []
-    until = time.monotonic() + READ_FOR_S
-    readers = [asyncio.create_task(read_for(phone, path, until, times)) for _ in range(READERS)]
-    streams = [asyncio.create_task(stream(phone)) for _ in range(STREAMS)]
-    if fault is not None:
+    async def _until_some_speak(self) -> None:
+        """Until all streams have been admitted and some are being answered."""
+        deadline = time.monotonic() + STRIKE_LIMIT_S
+        while time.monotonic() < deadline:
+            row = await engine_row(self.it, LANGUAGE)
+            waiting, running = int(str(row["waiting"])), int(str(row["running"]))
+            if waiting + running >= (1 - STRIKE_SHARE) * self.asked.streams or waiting == 0 < running:
+                break
+            await asyncio.sleep(0.05)
         await asyncio.sleep(FAULT_AFTER_S)
-        await fault()
-    ends = collections.Counter(await asyncio.gather(*streams))
-    await asyncio.gather(*readers)
-    return sorted(times)[int(len(times) * 0.99)], ends
 
+    def _tell(self, name: str, streams: list[Stream], struck: float, back: tuple[float, float]) -> None:
+        """``back``: between which two moments the engine came back."""
+        not_yet, ready = back
+        late = sum(not one.told_between(not_yet, ready + TOLD_WITHIN_S) for one in streams)
+        of = f"of {len(streams)}"
+        say(f"language model, {name}: {dict(ends(streams))}, restarted after {ready - struck:.1f} s")
+        row = self.report.row
+        row(f"language model, {name}: streams alive at the fault", len(streams), f"of {self.asked.streams}")
+        row(f"language model, {name}: told nothing within 2 s of the restart", late, of, aim=("==", 0))
+        row(f"language model, {name}: ended unclearly", unclear(streams), of, aim=("==", 0))
+        row(f"language model, {name}: answered in full after all", ends(streams)["answer"], of)
+        row(f"language model, {name}: from the fault to the restart", ready - struck, "s")
+        last = max(one.content_since(ready) for one in streams)
+        row(f"language model, {name}: last stream to get a piece or its end after the restart", last, "s")
 
-async def engine_pid(it: httpx.AsyncClient) -> int:
-    """The child's pid, once it is ready."""
-    for _ in range(600):
-        rows = (await it.get("/api/admin/engines")).json()
-        row = next(one for one in rows if one["name"] == "chaos_plugin")
-        if row["status"] == "ready" and row["pid"]:
-            return int(row["pid"])
-        await asyncio.sleep(0.1)
-    raise SystemExit("the chaos engine never became ready")
+    # -- the paced engine and the record ----------------------------------------------------------------------------------
+    async def streams_and_reads(
+        self, path: str, fault: Callable[[], Awaitable[object]] | None
+    ) -> tuple[float, list[Stream]]:
+        """(p99 of the reads in seconds, the streams)."""
+        times: list[float] = []
+        over = asyncio.Event()
+        readers = [asyncio.create_task(self._read(self.phone(place), path, over, times)) for place in range(READERS)]
+        pieces = str(self.asked.pieces)
+        tasks = [
+            asyncio.create_task(plugin(self.phone(place), count=pieces, deadline_s="300"))
+            for place in range(self.asked.streams)
+        ]
+        await asyncio.sleep(FAULT_AFTER_S)
+        if fault is not None:
+            await fault()
+        streams = await asyncio.gather(*tasks)
+        over.set()
+        await asyncio.gather(*readers)
+        return sorted(times)[int(len(times) * 0.99)], streams
 
+    @staticmethod
+    async def _read(phone: httpx.AsyncClient, path: str, over: asyncio.Event, times: list[float]) -> None:
+        while not over.is_set():
+            began = time.perf_counter()
+            (await phone.get(path)).raise_for_status()
+            times.append(time.perf_counter() - began)
+            await asyncio.sleep(READ_PAUSE_S)
 
-async def run(node: BenchNode) -> Report:
-    """Every fault once, between two quiet scenes."""
-    report = Report("chaos-engines")
-    physician, it = http(node.client("dra.caos")), http(node.client("ti", "it"))
-    async with physician, it:
-        patient = (await physician.post("/fhir/R4/Patient", json={"resourceType": "Patient", "active": True})).json()
+    async def break_paced(self) -> None:
+        """Every fault once, after a quiet scene."""
+        person = {"resourceType": "Patient", "active": True}
+        patient = (await self.phones[0].post("/fhir/R4/Patient", json=person)).json()
         path = f"/fhir/R4/Patient/{patient['id']}"
 
         async def blow(number: int) -> None:
-            os.kill(await engine_pid(it), number)
+            os.kill(await ready_pid(self.it, ECHO), number)
 
-        async def ask(kind: str) -> None:
-            await stream(physician, kind, key=str(time.monotonic_ns()))
+        async def ask(kind: str) -> Stream:
+            return await plugin(self.phones[0], kind=kind, key=str(time.monotonic_ns()))
 
-        faults: dict[str, Callable[[], Awaitable[None]]] = {
+        faults: dict[str, Callable[[], Awaitable[object]]] = {
             "kill -9": lambda: blow(signal.SIGKILL),
             "SIGSTOP": lambda: blow(signal.SIGSTOP),
             "memory blow-up": lambda: ask("leak"),
             "SIGSEGV": lambda: ask("segv"),
         }
-        await engine_pid(it)
-        await one_scene(physician, path, None)  # warm up
-        quiet_s, ends = await one_scene(physician, path, None)
-        say(f"quiet: p99 {quiet_s * 1000:.1f} ms, streams {dict(ends)}")
+        await ready_pid(self.it, ECHO)
+        await self.streams_and_reads(path, None)  # warm up
+        quiet_s, streams = await self.streams_and_reads(path, None)
+        say(f"quiet: p99 {quiet_s * 1000:.1f} ms, streams {dict(ends(streams))}")
         for name, fault in faults.items():
-            await engine_pid(it)
-            seconds, ends = await one_scene(physician, path, fault)
-            unclear = sum(count for end, count in ends.items() if end.startswith("cut"))
-            say(f"{name}: p99 {seconds * 1000:.1f} ms, streams {dict(ends)}")
-            report.row(
-                f"{name}: read p99",
-                seconds * 1000,
-                "ms",
-                peer="no fault",
-                peer_value=quiet_s * 1000,
-                aim=("<=", AIM_RATIO),
-                on="ratio",
-            )
-            report.row(f"{name}: streams that ended unclearly", unclear, f"of {STREAMS}", aim=("==", 0))
+            await ready_pid(self.it, ECHO)
+            seconds, streams = await self.streams_and_reads(path, fault)
+            say(f"{name}: streams {dict(ends(streams))}")
+            self.report.row(f"{name}: read p99", seconds * 1000, "ms", peer="no fault", peer_value=quiet_s * 1000,
+                            aim=("<=", AIM_RATIO), on="ratio")  # fmt: skip
+            of = f"of {len(streams)}"
+            self.report.row(f"{name}: streams that ended unclearly", unclear(streams), of, aim=("==", 0))
+
+
+async def run(node: BenchNode, asked: argparse.Namespace) -> Report:
+    """Everything on one node."""
+    report = Report("chaos-engines")
+    async with AsyncExitStack() as stack:
+        phones = await stack.enter_async_context(people(node, asked.users))
+        it = await stack.enter_async_context(http(node.client("ti", "it")))
+        scene = Scene(phones, it, report, asked)
+        for number in range(1, asked.rounds + 1):
+            await scene.break_language(f"kill -9, round {number}", signal.SIGKILL)
+            await scene.break_language(f"SIGSTOP, round {number}", signal.SIGSTOP)
+        await scene.break_paced()
+        await chaos_lanes.urgent_beside_background(phones, it, report, asked)
+        await chaos_lanes.one_greedy_user(phones, it, report, asked)
     return report
 
 
 def main() -> None:
-    """Run and print the JSON line."""
+    """Parse, run, print the JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--streams", type=int, default=200)
+    parser.add_argument("--users", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--tokens", type=int, default=48)
+    parser.add_argument("--pieces", type=int, default=150)
+    parser.add_argument("--greedy", type=int, default=100)
+    parser.add_argument("--tries", type=int, default=20)
+    asked = parser.parse_args()
     with running_node("--no-admin", prepare=install) as node:
-        asyncio.run(run(node)).print()
+        report = asyncio.run(run(node, asked))
+    report.print()
 
 
 if __name__ == "__main__":

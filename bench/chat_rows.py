@@ -15,7 +15,7 @@ from typing import Any
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
 
 import httpx
-from chaos_engines import http
+from chaos_streams import http
 from node import BenchNode, running_node
 from report import Report, say
 

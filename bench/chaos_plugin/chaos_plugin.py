@@ -1,4 +1,4 @@
-"""A plugin for chaos runs: its engine streams, leaks or crashes on request, and every stream tells how it ended."""
+"""A plugin for chaos runs: its engines stream, leak or crash on request, in any lane, and every stream tells how it ended."""
 
 from __future__ import annotations
 
@@ -7,26 +7,48 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 import msgspec
 
-from appliance.plugin_api.engine import CallOptions, EngineHandle, EngineSpec
+from appliance.plugin_api.capabilities import ChatMessage, ChatOptions
+from appliance.plugin_api.engine import CallOptions, EngineHandle, EngineSpec, Lane
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.hooks import Permission, PluginContext, Provider, hookimpl
 from appliance.plugin_api.http import AnyRoute, Reply, Request, Route
+from plugins.medgemma_chat.messages import CHAT, ChatRequest
+from plugins.medgemma_chat.plugin import DEMONSTRATION, engine_environment
+
+ECHO, SLOTS, LANGUAGE = "chaos_plugin", "chaos_slots", "chaos_language"
+BATCH_ROWS = 32
 
 
 class ChaosPlugin:
-    """One engine, one route: ``GET /api/plugins/chaos_plugin/stream?kind=stream&count=100``."""
+    """Three engines, one route: ``GET /api/plugins/chaos_plugin/stream?kind=stream&count=100&lane=interactive&deadline_s=60``.
+
+    ``kind=chat`` goes through the language model's engine with the demonstration's weights, ``kind=late`` (an answer in one piece
+    after a second) through one with as many slots, everything else through an echo engine at a model's pace.
+    """
 
     def __init__(self) -> None:
-        self._engine: EngineHandle | None = None
+        self._engines: Mapping[str, EngineHandle] = {}
 
     @hookimpl
     def register_engines(self) -> Sequence[EngineSpec]:
-        factory = "chaos_engine:PacedEngine"
-        return [EngineSpec("chaos_plugin", factory, footprint_bytes=96 << 20, stall_limit_s=2.0, max_running=128)]
+        paced = EngineSpec(
+            ECHO, "chaos_engine:PacedEngine", footprint_bytes=96 << 20, stall_limit_s=2.0, queue_limit=1024, max_running=256
+        )  # fmt: skip
+        slots = EngineSpec(SLOTS, "chaos_engine:PacedEngine", footprint_bytes=96 << 20, max_running=2 * BATCH_ROWS)
+        settings = {"batch_size": BATCH_ROWS, "context_tokens": 2048, "prefill_step_tokens": 512, "piece_every_s": 0.04}
+        language = EngineSpec(
+            LANGUAGE,
+            "plugins.medgemma_chat.engine:ChatEngine",
+            config={"folder": str(DEMONSTRATION), "demonstration": True, "precision": "auto", **settings},
+            footprint_bytes=2 << 30,
+            max_running=2 * BATCH_ROWS,
+            environment=engine_environment(),
+        )
+        return [paced, slots, language]
 
     @hookimpl
     def register_providers(self, engines: Mapping[str, EngineHandle]) -> Sequence[Provider]:
-        self._engine = engines["chaos_plugin"]
+        self._engines = engines
         return []
 
     @hookimpl
@@ -40,22 +62,35 @@ class ChaosPlugin:
 
     async def _stream(self, request: Request) -> Reply:
         kind, count = request.query.get("kind", "stream"), int(request.query.get("count", "100"))
-        payload = {
-            # Two requests alike, alive at two deaths, count as one poisonous request: real ones differ, and so do these.
-            "stream": msgspec.msgpack.encode([count, time.time_ns() % 1_000_000 * 1e-12]),
-            "leak": msgspec.msgpack.encode(8 << 20),
-        }.get(kind, request.query.get("key", "").encode())
-        call = CallOptions(user=request.principal.user_id, deadline_s=60.0, idempotent=kind == "stream")
-        return Reply(stream=self._pieces(kind, payload, call), content_type="application/x-ndjson")
+        call = CallOptions(
+            lane=Lane(request.query.get("lane", Lane.INTERACTIVE)),
+            user=request.principal.user_id,
+            deadline_s=float(request.query.get("deadline_s", "60")),
+            idempotent=kind in {"stream", "late", CHAT},
+        )
+        payload = _payload(kind, count, request.query.get("key", ""))
+        engine = self._engines[{CHAT: LANGUAGE, "late": SLOTS}.get(kind, ECHO)]
+        return Reply(stream=_pieces(engine, kind, payload, call), content_type="application/x-ndjson")
 
-    async def _pieces(self, kind: str, payload: bytes, call: CallOptions) -> AsyncIterator[bytes]:
-        assert self._engine is not None
-        try:
-            async for _ in self._engine.submit(kind, payload, call):
-                yield b'{"piece":true}\n'
-            yield b'{"end":"answer"}\n'
-        except ProntuarioError as error:
-            yield b'{"end":"' + error.kind.code.encode() + b'"}\n'
+
+def _payload(kind: str, count: int, key: str) -> bytes:
+    """What the engine reads. Two requests alike, alive at two deaths, count as one poisonous one: these differ, as real ones do."""
+    if kind == CHAT:
+        return msgspec.msgpack.encode(ChatRequest([ChatMessage("user", key)], ChatOptions(max_tokens=count)))
+    if kind == "late":
+        return msgspec.msgpack.encode(1.0)
+    if kind == "stream":
+        return msgspec.msgpack.encode([count, time.time_ns() % 1_000_000 * 1e-12])
+    return msgspec.msgpack.encode(8 << 20) if kind == "leak" else key.encode()
+
+
+async def _pieces(engine: EngineHandle, kind: str, payload: bytes, call: CallOptions) -> AsyncIterator[bytes]:
+    try:
+        async for _ in engine.submit(kind, payload, call):
+            yield b'{"piece":true}\n'
+        yield b'{"end":"answer"}\n'
+    except ProntuarioError as error:
+        yield b'{"end":"' + error.kind.code.encode() + b'"}\n'
 
 
 plugin = ChaosPlugin()
