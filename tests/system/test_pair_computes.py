@@ -21,7 +21,7 @@ CALLERS = 6
 
 def configured(settings: str) -> str:
     """Two requests in a child at a time; an answer's audit entry waits until the pair has learnt that one node is gone."""
-    settings = settings.replace("ship_deadline_s = 10.0", "ship_deadline_s = 3.0")
+    settings = settings.replace("ship_deadline_s = 10.0", "ship_deadline_s = 2.0")
     return f"{settings}\n[store]\nbarrier_timeout_s = 60.0\n[plugins.medgemma_chat]\nbatch_size = 1\n"
 
 
@@ -44,10 +44,9 @@ def shared(http: httpx.Client, event: str) -> float:
     return float(found[1]) if found else 0.0
 
 
-def room(http: httpx.Client, engine: str) -> float:
-    """How many more requests of this engine the other node would take."""
-    metric = rf'^prontuario_engine_far_room{{engine="{engine}"}} (\S+)$'
-    found = re.search(metric, http.get("/metrics").text, re.MULTILINE)
+def room(http: httpx.Client) -> float:
+    """How many more of them the other node would take."""
+    found = re.search(r'^prontuario_engine_far_room{engine="medgemma"} (\S+)$', http.get("/metrics").text, re.MULTILINE)
     return float(found[1]) if found else 0.0
 
 
@@ -59,11 +58,10 @@ def both_compute(pair: RunningPair) -> bool:
 def test_the_standby_answers_while_the_primary_is_busy_and_its_death_costs_no_answer(tmp_path: Path) -> None:
     enough = Event()
     with running_pair(tmp_path, configured) as pair, ThreadPoolExecutor(CALLERS) as callers:
-        clients = [pair.client(f"med{number}") for number in range(2)]
+        client = pair.client()
         with pair.http(pair.primary, pair.client("ti", "it")) as http:
-            eventually(lambda: room(http, "medgemma") > 0 and room(http, "whisper") > 0, "both engines are lent")
-            assert both_compute(pair)
-            asked = [callers.submit(keep_asking, pair, clients[n % 2], enough) for n in range(CALLERS)]
+            eventually(lambda: room(http) > 0, "the standby's engine is lent")
+            asked = [callers.submit(keep_asking, pair, client, enough) for _ in range(CALLERS)]
             try:
                 eventually(lambda: shared(http, "answered") >= CALLERS, "the standby's engine answers")
                 before = shared(http, "failed_over")
