@@ -84,8 +84,8 @@ bench-demo-models: setup-dev ## what the demonstration models hear and write rig
 chaos-consult: setup-dev ## kill -9 core at random moments of a consult (ROUNDS=20, SEED=)
 	@$(BIN)/python bench/chaos_consult.py --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED))
 
-chaos-engines: setup-dev ## break an engine in the middle of 50 streams; how the record and the streams fare
-	@$(BIN)/python bench/chaos_engines.py
+chaos-engines: setup-dev ## break engines in the middle of 200 streams; how the record, the streams and the lanes fare (ROUNDS=2 STREAMS=200)
+	@$(BIN)/python bench/chaos_engines.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(STREAMS),--streams $(STREAMS))
 
 bench-pair: setup-dev ## writes acknowledged on both nodes, against PostgreSQL's synchronous replication (bench/peers_setup.sh first)
 	@$(BIN)/python bench/bench_pair.py $(if $(SECONDS_EACH),--seconds $(SECONDS_EACH)) $(if $(MINUTES),--minutes $(MINUTES))

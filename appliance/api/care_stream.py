@@ -64,9 +64,16 @@ class StreamRoutes:
         """All of them."""
         one = "/api/dictations/{dictation_id}"
         return [
-            Route("GET", one + "/events", "dictation.read", self.events, "Progress as server-sent events", tag=TAG),
+            Route(
+                "GET",
+                one + "/events",
+                "dictation.read",
+                self.events,
+                "Progress, also the place in the queue, as server-sent events",
+                tag=TAG,
+            ),
             WebSocketRoute(
-                one + "/stream", "dictation.read", self.stream, "Chunks and progress over one WebSocket", TAG
+                one + "/stream", "dictation.read", self.stream, "Chunks, progress and live text over one WebSocket", TAG
             ),
         ]
 

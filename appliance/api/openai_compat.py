@@ -60,7 +60,7 @@ def routes(
             "/v1/chat/completions",
             "ai.chat",
             _switched(store, "chat", chat.create),
-            "Answer a conversation",
+            "Answer a conversation; a stream that waits tells its place in comments",
             ChatCompletionRequest,
             dict[str, Any],
             _TAG,
