@@ -22,10 +22,12 @@ Verb = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 
 
 class PacksDesk:
-    """The verbs ``models.activate`` and ``models.rollback`` of the operator's socket."""
+    """The verbs ``models.activate`` and ``models.rollback`` of the operator's socket. Made while the node starts: blocks a little."""
 
     def __init__(self, paths: Paths, host: PluginHost, slot: RecordSlot, time: SteadyTime) -> None:
-        self._activation = Activation(Shelf(paths.models, paths.pack_keys), host)
+        shelf = Shelf(paths.models, paths.pack_keys)
+        shelf.tidy()
+        self._activation = Activation(shelf, host)
         self._slot = slot
         self._time = time
 

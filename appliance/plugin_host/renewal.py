@@ -147,10 +147,15 @@ async def retire(
     ends_at, quiet_since = loop.time() + LONGEST_S, loop.time()
     while loop.time() < min(ends_at, quiet_since + quiet_s):
         await asyncio.sleep(_LOOK_S)
-        if engine.running or engine.waiting:
+        if _busy(engine):
             quiet_since = loop.time()
     seat.pass_to(successor)
-    while engine.running or engine.waiting:  # noqa: ASYNC110  requests have deadlines; there is no event for the last one
+    while _busy(engine):  # noqa: ASYNC110  requests have deadlines; there is no event for the last one
         await asyncio.sleep(_LOOK_S)
     await fleet.discard(engine)
     _log.info("the engine of the model before is stopped", engine=engine.spec.name)
+
+
+def _busy(engine: EngineSupervisor) -> bool:
+    """Whether anybody waits for it, here or (what it handed on) at the other node."""
+    return bool(engine.running or engine.waiting or engine.away)

@@ -32,6 +32,7 @@ from appliance.store import durable
 ACTIVE: Final = "active"
 INCOMING: Final = ".incoming-"
 _STAGING: Final = ".staging-"
+_REMOVED: Final = ".removed-"
 _MEMORY: Final = ".packs.json"
 _BLOCK_BYTES: Final = 1 << 20
 
@@ -207,10 +208,20 @@ class Shelf:
             if self.active(folder.parent.name) == pack:
                 raise IN_USE(pack=pack)
             freed = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-            doomed = folder.with_name(f"{INCOMING}removed-{secrets.token_hex(4)}")
+            doomed = folder.with_name(f"{_REMOVED}{secrets.token_hex(4)}")
             folder.rename(doomed)  # half a pack is never seen under its name
         shutil.rmtree(doomed)
         return freed
+
+    def tidy(self) -> None:
+        """Clear away what a killed process left of a change; a broken-off import stays, to be resumed."""
+        for left in (
+            *self.models.glob(f"{_STAGING}*"), *self.models.glob(f"*/.{ACTIVE}-*"), *self.models.glob(f"*/{_REMOVED}*"),
+        ):  # fmt: skip
+            if left.is_symlink():
+                left.unlink(missing_ok=True)
+            else:
+                shutil.rmtree(left, ignore_errors=True)
 
     def _remember(self, capability: str, memory: Memory) -> None:
         write_file(self.models / capability / _MEMORY, msgspec.json.encode(memory))

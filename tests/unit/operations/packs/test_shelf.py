@@ -112,3 +112,22 @@ def test_as_if_active_shows_the_candidate_and_the_others_as_they_are(shelf: Shel
 
 def test_the_manifest_in_place_is_the_one_that_was_signed(shelf: Shelf, tmp_path: Path) -> None:
     assert (shelf.find("tiny-1") / MANIFEST_NAME).read_bytes() == (tmp_path / "first" / MANIFEST_NAME).read_bytes()
+
+
+def test_what_a_killed_process_left_of_a_change_is_cleared_away(shelf: Shelf) -> None:
+    folder = shelf.models / "chat_model"
+    (shelf.models / ".staging-x" / "chat_model").mkdir(parents=True)
+    (shelf.models / ".staging-x" / "chat_model" / "active").symlink_to(folder / "tiny-1")
+    (folder / ".active-1234").symlink_to("tiny-1")
+    (folder / ".removed-1234").mkdir()
+    (folder / ".incoming-1234").mkdir()
+    shelf.tidy()
+    assert sorted(path.name for path in folder.iterdir()) == [
+        ".incoming-1234",
+        ".lock",
+        ".packs.json",
+        "active",
+        "tiny-1",
+    ]
+    assert sorted(path.name for path in shelf.models.iterdir()) == [".lock", "chat_model"]
+    assert shelf.verify("tiny-1").version == 1
