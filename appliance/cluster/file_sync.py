@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -32,27 +34,55 @@ log = get_logger("peer")
 _PART_S: Final = 10.0
 _WHOLE_S: Final = 600.0
 _INCOMING: Final = ".from-peer"
+_SETTLED_NS: Final = 2_000_000_000
+"""A file written this recently may be written again within the clock tick of its times."""
 
 
-def entries_of(folder: Path) -> tuple[FileEntry, ...]:
-    """Every file below ``folder`` with its checksum; hidden files and links are left out. Blocks: reads everything."""
+class Digests:
+    """SHA-256 of files, read again only when inode, size or one of the times has changed: packs have tens of gigabytes.
+
+    ``ctime`` can't be set back, so a file that was written to is always read anew. Safe to use from threads.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Path, tuple[tuple[int, ...], str]] = {}
+
+    def of(self, path: Path) -> str:
+        """In lower-case hex. Blocks. Raises ``OSError``."""
+        with path.open("rb") as file:
+            before = _stamp(file.fileno())
+            known = self._known.get(path)
+            if known is not None and known[0] == before:
+                return known[1]
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if _stamp(file.fileno()) == before and before[-1] < time.time_ns() - _SETTLED_NS:
+                self._known[path] = before, digest
+        return digest
+
+
+def _stamp(descriptor: int) -> tuple[int, ...]:
+    found = os.fstat(descriptor)
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def entries_of(folder: Path, digests: Digests | None = None) -> tuple[FileEntry, ...]:
+    """Every file below ``folder`` with its checksum; hidden files and links are left out. Blocks: reads what is new."""
+    digests = digests or Digests()
     found = []
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
         if path.is_file() and not path.is_symlink() and not any(part.startswith(".") for part in relative.parts):
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            found.append(FileEntry(relative.as_posix(), path.stat().st_size, digest))
+            found.append(FileEntry(relative.as_posix(), path.stat().st_size, digests.of(path)))
     return tuple(found)
 
 
-async def send_folder(link: PeerLink, epoch: int, root: str, folder: Path) -> int:
-    """Make the peer's ``root`` hold every file of ``folder``; how many had to travel.
+async def send_folder(link: PeerLink, epoch: int, root: str, folder: Path, digests: Digests | None = None) -> int:
+    """Make the peer's ``root`` hold every file of ``folder``; how many had to travel. ``digests``: keep it between calls.
 
     Raises:
         ProntuarioError: the peer is away, is in another epoch, or got something wrong; its files are as before.
     """
-    entries = await asyncio.to_thread(entries_of, folder)
+    entries = await asyncio.to_thread(entries_of, folder, digests)
     missing = set((await link.ask(HaveFiles(root, entries), Missing, deadline_s=_WHOLE_S)).names)
     for entry in entries:
         if entry.path in missing:
@@ -79,6 +109,7 @@ class FileReceiver:
     def __init__(self, roots: Mapping[str, Path], fence: Callable[[], int]) -> None:
         self._roots = dict(roots)
         self._fence = fence
+        self._digests = Digests()
         self._assemblers = {name: Assembler(folder / _INCOMING) for name, folder in roots.items()}
         self._ready: dict[tuple[str, FileEntry], Assembled] = {}
 
@@ -126,7 +157,13 @@ class FileReceiver:
 
     def _missing(self, root: str, entries: Sequence[FileEntry]) -> tuple[str, ...]:
         self._refuse_ways_out(root, entries)
-        return tuple(entry.path for entry in entries if not _is_same(self._roots[root] / entry.path, entry))
+        return tuple(entry.path for entry in entries if not self._is_same(self._roots[root] / entry.path, entry))
+
+    def _is_same(self, path: Path, entry: FileEntry) -> bool:
+        try:
+            return path.stat().st_size == entry.size and self._digests.of(path) == entry.sha256
+        except FileNotFoundError:
+            return False
 
     def _put_into_place(self, commit: CommitFiles) -> None:
         folder, touched = self._roots[commit.root], set()
@@ -154,13 +191,3 @@ def _through_link(root: Path, path: str) -> bool:
         if way.is_symlink():
             return True
     return False
-
-
-def _is_same(path: Path, entry: FileEntry) -> bool:
-    try:
-        if path.stat().st_size != entry.size:
-            return False
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == entry.sha256
-    except FileNotFoundError:
-        return False

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.cluster.blob_shipping import BlobShipping
-from appliance.cluster.file_sync import send_folder
+from appliance.cluster.file_sync import Digests, send_folder
 from appliance.cluster.hands import SyncAuthority
 from appliance.cluster.lease_clock import LeaseClock
 from appliance.cluster.level_mirror import LevelMirror
@@ -163,10 +163,11 @@ class Primacy:
 
     async def _copy_models(self) -> None:
         """Model packs follow the record: the other node must be able to do the same work."""
+        digests, bulk = Digests(), self._ground.neighbour.bulk
         while True:
             try:
-                await self._ground.neighbour.bulk.wait_up()
-                await send_folder(self._ground.neighbour.bulk, self.epoch, MODELS, self._ground.paths.models)
+                await bulk.wait_up()
+                await send_folder(bulk, self.epoch, MODELS, self._ground.paths.models, digests)
                 self.models_copied = True
             except (ProntuarioError, OSError) as error:
                 code = error.kind.code if isinstance(error, ProntuarioError) else "os"

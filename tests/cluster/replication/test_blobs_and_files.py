@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from appliance.cluster.blob_shipping import BlobReceiver, BlobShipping
 from appliance.cluster.errors import READ_ONLY
-from appliance.cluster.file_sync import FileReceiver, entries_of, send_folder
+from appliance.cluster.file_sync import Digests, FileReceiver, entries_of, send_folder
 from appliance.cluster.peer_messages import (
     PART_BYTES,
     CommitFiles,
@@ -141,6 +142,35 @@ async def test_only_what_differs_travels(tmp_path: Path, r_wire: Wiring) -> None
     (there / "stt" / "active" / "weights").write_bytes(b"broken")
     assert await send_folder(wire.link, 1, "models", here) == 2
     assert entries_of(there) == entries_of(here)
+
+
+def age(path: Path) -> None:
+    """Make the times as old as a settled file's; ctime can't be set, so wait for it."""
+    while time.time_ns() - path.stat().st_ctime_ns < 2_100_000_000:
+        time.sleep(0.05)
+
+
+def test_a_settled_file_is_read_once_and_a_changed_one_again(tmp_path: Path) -> None:
+    path, digests = tmp_path / "weights", Digests()
+    path.write_bytes(b"one")
+    age(path)
+    right = hashlib.sha256(b"one").hexdigest()
+    assert digests.of(path) == right
+    inode = path.stat()
+    assert digests._known[path][1] == right
+    digests._known[path] = digests._known[path][0], "remembered"
+    assert digests.of(path) == "remembered"
+    path.write_bytes(b"two")
+    os.utime(path, ns=(inode.st_atime_ns, inode.st_mtime_ns))  # as whoever hides a change would
+    assert digests.of(path) == hashlib.sha256(b"two").hexdigest()
+    assert digests.of(path) == hashlib.sha256(b"two").hexdigest()
+
+
+def test_what_was_just_written_is_not_remembered(tmp_path: Path) -> None:
+    path, digests = tmp_path / "weights", Digests()
+    for content in (b"one", b"two"):
+        path.write_bytes(content)
+        assert digests.of(path) == hashlib.sha256(content).hexdigest()
 
 
 async def test_nothing_takes_its_place_until_everything_is_there(tmp_path: Path) -> None:
