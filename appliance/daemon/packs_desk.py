@@ -9,7 +9,7 @@ import msgspec
 
 from appliance.config import Paths
 from appliance.daemon.enrolment import OPERATOR
-from appliance.daemon.record import READ_ONLY, RecordSlot
+from appliance.daemon.record import RecordSlot
 from appliance.operations.packs.activation import Activated, Activation
 from appliance.operations.packs.shelf import Shelf
 from appliance.plugin_api.errors import ProntuarioError
@@ -59,5 +59,5 @@ class PacksDesk:
             at=self._time.instant(), action=action, user_id=OPERATOR, resource=f"models/{what}", status=status,
             detail_code=code,
         )  # fmt: skip
-        if self._slot.is_open and self._slot.mode != READ_ONLY:
-            await self._slot.write(lambda tx: audit.append(tx, event))
+        if self._slot.is_open:
+            await self._slot.note(lambda tx: audit.append(tx, event))
