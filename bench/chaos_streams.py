@@ -16,6 +16,8 @@ from node import BenchNode
 
 TIMEOUT_S = 600
 LOOKS, LOOK_EVERY_S = 6000, 0.05
+PICTURE_S = 1.0
+"""How old the engine list may be (``appliance.api.admin_live.FRESH_S``)."""
 ANSWER = "answer"
 
 
@@ -142,13 +144,13 @@ async def ready_pid(it: httpx.AsyncClient, name: str) -> int:
 
 
 async def restarted(it: httpx.AsyncClient, name: str, old_pid: int) -> tuple[float, float]:
-    """(the last moment at which the next child was not ready, the first at which it was seen ready)."""
+    """(the last moment at which the next child can't have been ready, the first at which it was seen ready)."""
     before = time.monotonic()
     for _ in range(LOOKS):
         asked = time.monotonic()
         row = await engine_row(it, name)
         if row["status"] == "ready" and row["pid"] and row["pid"] != old_pid:
             return before, time.monotonic()
-        before = asked
+        before = asked - PICTURE_S
         await asyncio.sleep(LOOK_EVERY_S)
     raise SystemExit(f"the engine {name} never came back")
