@@ -187,7 +187,7 @@ class Connection(TCPServer):
             pass
         except* Exception as group_error:  # noqa: BLE001  the API boundary: a client that breaks a library breaks only itself
             error = group_error.exceptions[0]
-            _log.warning("connection ended by an error", error=type(error).__qualname__)
+            _log.warning("connection ended by an error", exc_info=error)
             self.abort()
         finally:
             self._disarm()

@@ -93,7 +93,7 @@ async def _call(
     try:
         await app(scope, inbox.get, send, _no_threads, _no_threads)
     except Exception as error:  # noqa: BLE001  the outermost API boundary: one request's failure stays its own
-        _log.error("request failed outside the application", error=type(error).__qualname__)
+        _log.error("request failed outside the application", exc_info=error)
     finally:
         inbox.close()
         await send(None)

@@ -143,7 +143,7 @@ class PeerLink:
     # -- one question ---------------------------------------------------------------------------------------------------
     @contextlib.contextmanager
     def _asking(self, question: Question) -> Iterator[tuple[int, asyncio.Queue[Downward | None]]]:
-        if self._writer is None:
+        if self._writer is None or self._writer.is_closing():  # uvloop raises RuntimeError on a write to a closed one
             raise PEER_AWAY(retry_after=1.0)
         self._number += 1
         number = self._number
@@ -188,6 +188,9 @@ class PeerLink:
                 level = log.debug if isinstance(error, ConnectionRefusedError) else log.info
                 level("no link to the peer", error=type(error).__name__)
                 fresh_way = self._ways.turn()
+            except RuntimeError:
+                # uvloop's word for a connection that broke under somebody's hands; the keeper must outlive it.
+                log.exception("the link to the peer broke in the middle of something")
             if time.monotonic() - began > _LONGEST_PAUSE_S:
                 pause_s = _FIRST_PAUSE_S
             if not fresh_way:

@@ -166,6 +166,8 @@ class _Visit:
             await self._send(Reply(request.number, await answer, more=False))
 
     async def _send(self, message: Reply | Refusal) -> None:
+        if self._writer.is_closing():
+            return  # uvloop raises RuntimeError where asyncio drops what is written
         with contextlib.suppress(ConnectionError):  # it went away; what was asked for is done all the same
             self._writer.write(to_frame(message))
             await self._writer.drain()

@@ -39,6 +39,7 @@ ALLOWED_FIELDS: Final = frozenset(
         "epoch",
         "error",
         "error_at",
+        "error_trace",
         "event",
         "exit_code",
         "footprint_bytes",
@@ -86,6 +87,7 @@ ALLOWED_FIELDS: Final = frozenset(
     }
 )
 _MAX_VALUE: Final = 240
+_MAX_TRACE: Final = 6000
 LOSSES: Final = Losses()
 """What this process's log files could not take."""
 PLUGIN_LOGGERS: Final = "prontuario.plugins."
@@ -98,13 +100,16 @@ def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutab
         scalar = value is None or isinstance(value, bool | int | float | str)
         if key not in ALLOWED_FIELDS or not scalar:
             event[key] = "[redacted]"
-        elif isinstance(value, str) and len(value) > _MAX_VALUE:
-            event[key] = value[:_MAX_VALUE] + "…"
+        elif isinstance(value, str) and len(value) > (limit := _MAX_TRACE if key == "error_trace" else _MAX_VALUE):
+            event[key] = value[:limit] + "…"
     return event
 
 
 def describe_exception(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Replace ``exc_info`` by the exception's type and the innermost place; never its message."""
+    """Replace ``exc_info`` by the exception's type, the innermost place and the whole way there; never its message.
+
+    A library's innermost place says little (uvloop raises for every closed handle in one and the same line).
+    """
     info = event.pop("exc_info", None)
     if info is True:
         info = sys.exc_info()[1]
@@ -114,8 +119,27 @@ def describe_exception(_logger: Any, _method: str, event: MutableMapping[str, An
         frames = traceback.extract_tb(info.__traceback__)
         event["error"] = type(info).__qualname__
         if frames:
-            event["error_at"] = f"{Path(frames[-1].filename).name}:{frames[-1].lineno} {frames[-1].name}"
+            event["error_at"] = _place(frames[-1])
+            event["error_trace"] = " > ".join(_way(info))
     return event
+
+
+def _place(frame: traceback.FrameSummary) -> str:
+    return f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"
+
+
+def _way(error: BaseException) -> list[str]:
+    """Places from the outermost to the innermost, the newest exception first; then the one it came from, and so on."""
+    way: list[str] = []
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        way += [_place(frame) for frame in traceback.extract_tb(current.__traceback__)]
+        way.append(type(current).__qualname__)
+        inner = current.exceptions[0] if isinstance(current, BaseExceptionGroup) else None
+        current = inner or current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    return way
 
 
 def configure(

@@ -234,3 +234,25 @@ async def test_noise_ends_the_connection_and_nothing_else(
 def test_what_is_too_long_is_not_sent() -> None:
     with pytest.raises(FrameError):
         to_frame(Request(1, Call("s", "v", b"x" * (MAX_FRAME_BYTES + 1))))
+
+
+async def test_a_link_outlives_what_uvloop_raises_when_a_connection_breaks_in_its_hands(
+    r_certificates: dict[str, NodeFiles],
+) -> None:
+    server = PeerServer("127.0.0.1", 0, server_side(r_certificates["b"]), {AskHeld: held})
+    await server.start()
+    broken: list[int] = []
+
+    def break_once() -> None:
+        if not broken:
+            broken.append(1)
+            raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+
+    link = PeerLink("127.0.0.1", server.port, client_side(r_certificates["a"]), name="b", on_up=break_once)
+    link.start()
+    try:
+        await until(lambda: broken and link.is_up)
+        assert await link.ask(AskHeld(3), Held, deadline_s=30) == Held(Position(3, 7))
+    finally:
+        await link.close()
+        await server.close()

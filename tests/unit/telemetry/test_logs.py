@@ -84,6 +84,48 @@ def test_an_exception_is_its_type_and_place_never_its_message(tmp_path: Path) ->
     assert not any(canary in path.read_text() for canary in CANARIES)
 
 
+def test_the_whole_way_to_an_exception_is_told_and_that_of_its_cause(tmp_path: Path) -> None:
+    path = configured(tmp_path)
+    log = logs.get_logger("care")
+    try:
+        try:
+            fail()
+        except ValueError as cause:
+            raise RuntimeError(CANARIES[1]) from cause
+    except RuntimeError:
+        log.exception("it failed")
+        logging.getLogger("asyncio").exception("Task exception was never retrieved: %s", CANARIES[0])
+    log.error("in a group", exc_info=ExceptionGroup("many", [OSError(CANARIES[2])]))
+    mine, foreign, group = lines(path)
+    way = mine["error_trace"].split(" > ")
+    assert [step for step in way if ":" not in step] == ["RuntimeError", "ValueError"]
+    assert [step.split()[1] for step in way if ":" in step][-2:] == [
+        "test_the_whole_way_to_an_exception_is_told_and_that_of_its_cause",
+        "fail",
+    ]
+    assert foreign["error_trace"] == mine["error_trace"]
+    assert group["error"] == "ExceptionGroup"
+    assert "error_trace" not in group, "it was never raised: there is no way to it"
+    assert not any(canary in path.read_text() for canary in CANARIES)
+
+
+def test_the_way_is_long_but_not_endless(tmp_path: Path) -> None:
+    path = configured(tmp_path)
+
+    def deep(left: int) -> None:
+        if left:
+            deep(left - 1)
+        else:
+            fail()
+
+    try:
+        deep(600)
+    except ValueError:
+        logs.get_logger("care").exception("it failed")
+    (line,) = lines(path)
+    assert 1000 < len(line["error_trace"]) < 7000
+
+
 def test_an_exception_that_was_caused_by_another_hides_both(tmp_path: Path) -> None:
     path = configured(tmp_path)
     try:
