@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-SIZE_MIB: Final = 512
+SIZE_MIB: Final = 2048
+"""Two hundred rounds of epochs, of databases set aside, and etcd's own files (64 MiB each) must fit."""
 _SOURCE: Final = "ptdisk"
 _BALLAST: Final = ".ballast"
 _PIECES: Final = (64 << 20, 1 << 20, 4096)

@@ -95,6 +95,8 @@ class EtcdMember:
             "auto-compaction-mode": "revision",
             "auto-compaction-retention": "1000",
             "snapshot-count": "10000",
+            "max-wals": "3",  # of 64 MiB each
+            "max-snapshots": "3",
             "pre-vote": "true",  # a member that was cut off must not disturb the others when it returns
             "enable-v2": "false",
             "logger": "zap",

@@ -37,6 +37,9 @@ _DRAIN_POLL_S: Final = 0.01
 _STALL_S: Final = 3.0
 _FIRST_RESTORE_S: Final = 1800.0
 _PAUSE_S: Final = 0.5
+_LONGEST_PAUSE_S: Final = 5.0
+ROOM_BYTES: Final = 64 << 20
+"""With less than this free, a copy that can't go on is kept as it is."""
 _MAX_LOG_BYTES: Final = 4 << 20
 _RESTORE_LIMIT_S: Final = 6 * 3600.0
 
@@ -44,11 +47,20 @@ _RESTORE_LIMIT_S: Final = 6 * 3600.0
 class Follower:
     """Keeps ``folder``/record.sqlite equal to ``replica``. ``held`` tells the TXID up to which the receiver is whole."""
 
-    def __init__(self, replica: Path, folder: Path, held: Callable[[], int], *, stall_s: float = _STALL_S) -> None:
+    def __init__(
+        self,
+        replica: Path,
+        folder: Path,
+        held: Callable[[], int],
+        *,
+        stall_s: float = _STALL_S,
+        room_bytes: int = ROOM_BYTES,
+    ) -> None:
         self._replica = replica.absolute()
         self._folder = folder.absolute()
         self._held = held
         self._stall_s = stall_s
+        self._room_bytes = room_bytes
         self._lock: ProcessLock | None = None
         self._leash: int | None = None
         self._task: asyncio.Task[None] | None = None
@@ -129,21 +141,21 @@ class Follower:
 
     # -- supervision ----------------------------------------------------------------------------------------------------
     async def _supervise(self, binary: Path, lock: ProcessLock) -> None:
-        fruitless = 0
+        fruitless, pause_s = 0, _PAUSE_S
         while True:
             if self._held() == 0:
                 await asyncio.sleep(_POLL_S)
                 continue
-            if fruitless > 1:
+            if fruitless > 1 and await asyncio.to_thread(self._has_room):
                 log.error("the warm copy can't be followed further; it is made anew", sequence=self.at)
                 await to_the_end(self._begin_anew)
-                fruitless = 0
             before = self.at
             code = await self._run_once(binary, lock)
             fruitless = 0 if self.at > before else fruitless + 1
             self.restarts += 1
             log.error("following ended; starting it again", exit_code=code, restarts=self.restarts)
-            await asyncio.sleep(_PAUSE_S)
+            pause_s = _PAUSE_S if not fruitless else min(pause_s * 2, _LONGEST_PAUSE_S)
+            await asyncio.sleep(pause_s)
 
     async def _run_once(self, binary: Path, lock: ProcessLock) -> int | None:
         """One life of the child; its exit status, None when it had stalled and was ended."""
@@ -211,6 +223,10 @@ class Follower:
         for level in LEVELS:
             if level != SNAPSHOT_LEVEL or not self.at:
                 self._view_level(level).symlink_to(level_folder(self._replica, level))
+
+    def _has_room(self) -> bool:
+        """Whether the copy could be made anew: on a full disk the old one is all there is."""
+        return shutil.disk_usage(self._folder).free > self._room_bytes
 
     def _begin_anew(self) -> None:
         for path in self._folder.glob(f"{DATABASE_NAME}*"):

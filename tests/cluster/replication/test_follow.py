@@ -119,6 +119,31 @@ async def test_a_copy_behind_a_newer_image_and_pruned_steps_is_made_anew(
     assert inspect(path, things) == {1, 2, 3, 4, 5}
 
 
+async def test_without_room_for_another_a_copy_that_can_not_go_on_is_kept(
+    pair: tuple[Primary, Standby], follower: Follower
+) -> None:
+    primary, standby = pair
+    await primary.write(1)
+    await until(lambda: follower.at > 0 and follower.lag_txids == 0)
+    await follower.close()
+    at = follower.at
+    await primary.write(2)
+    for file in listing(standby.receiver.folder):
+        if file.last > at:
+            file.path(standby.receiver.folder).write_bytes(b"no LTX file")
+    folder, receiver = follower.database.parent, standby.receiver
+    cramped = Follower(receiver.folder, folder, lambda: receiver.position.txid, room_bytes=1 << 62)
+    await cramped.start()
+    await until(lambda: cramped.restarts >= 4)
+    await cramped.close()
+    assert cramped.at == at
+    assert inspect(cramped.database, things) == {1}
+    roomy = Follower(receiver.folder, folder, lambda: receiver.position.txid, room_bytes=0)
+    await roomy.start()
+    await until(lambda: roomy.at == 0)
+    await roomy.close()
+
+
 async def test_what_can_not_be_drained_is_told(pair: tuple[Primary, Standby], follower: Follower) -> None:
     primary, _ = pair
     await primary.write(1)
