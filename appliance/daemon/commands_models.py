@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -68,6 +69,7 @@ def import_pack(home: Path, folder: Path, as_json: bool) -> None:
     """
     from appliance.operations.packs.intake import Intake
 
+    _as_owner(home)
     with _sentences():
         intake = Intake(_shelf(home))
         with _progress(intake.look(folder).size, "Importing") as on_bytes:
@@ -122,6 +124,7 @@ def rollback(home: Path, capability: str) -> None:
 @click.argument("pack")
 def remove(home: Path, pack: str) -> None:
     """Delete an installed PACK that does not serve. An older version can't come back: keep what you may roll back to."""
+    _as_owner(home)
     with _sentences():
         freed = _shelf(home).remove(pack)
     click.echo(f"Removed {pack}: {freed / MIB:.1f} MiB.")
@@ -134,6 +137,7 @@ def trust(home: Path, key: Path) -> None:
     """From now on take packs signed with KEY (a public key in PEM). Compare its number with its owner first."""
     from appliance.operations.packs.signing import trust as trust_key
 
+    _as_owner(home)
     with _sentences():
         identifier = trust_key(Paths(home).pack_keys, key)
     click.echo(f"Packs signed with {identifier} are taken now.")
@@ -201,6 +205,12 @@ def model_capacity(config: Path, budget_gb: float, bandwidth_gb_s: float, *, as_
     except UnknownModelError as error:
         raise CommandFailedError(str(error)) from error
     click.echo(msgspec.json.format(msgspec.json.encode(answer)).decode() if as_json else as_text(answer))
+
+
+def _as_owner(home: Path) -> None:
+    """What root writes into the home core could not read. Raises ``CommandFailedError``."""
+    if home.exists() and os.geteuid() == 0 and (owner := home.stat().st_uid) != 0:
+        raise CommandFailedError(f"Run it as the node's own user: sudo -u '#{owner}' prontuario models …")
 
 
 def _shelf(home: Path) -> Shelf:

@@ -7,11 +7,14 @@ link ``active`` moves and new requests go to it. Until then nothing that serves 
 from __future__ import annotations
 
 import asyncio
+import errno
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
 
-from appliance.operations.packs.errors import BUSY, GATE, NO_PREVIOUS, OLDER, UNUSED
+from appliance.operations.packs.errors import BUSY, GATE, NO_PREVIOUS, OLDER, UNREADABLE, UNUSED
 from appliance.operations.packs.manifest import PackManifest
 from appliance.operations.packs.shelf import Shelf
 from appliance.plugin_host.host import PluginHost
@@ -44,9 +47,9 @@ class Activation:
 
         Raises:
             ProntuarioError: ``pack.unknown`` (404); ``pack.older``, ``pack.busy``, ``pack.unused``, ``pack.by_hand`` (409);
-                ``pack.gate`` and whatever ``Shelf.verify`` finds (422). What served before goes on.
+                ``pack.gate`` and whatever ``Shelf.verify`` finds (422); ``pack.unreadable`` (500). What served before goes on.
         """
-        async with self._alone():
+        async with self._alone(pack):
             folder = await asyncio.to_thread(self._shelf.find, pack)
             known = await asyncio.to_thread(self._shelf.manifest, folder)
             serving = await asyncio.to_thread(self._serving, known.capability)
@@ -60,16 +63,22 @@ class Activation:
         Raises:
             ProntuarioError: ``pack.no_previous`` (409), or as for ``activate``.
         """
-        async with self._alone():
+        async with self._alone(capability):
             previous = (await asyncio.to_thread(self._shelf.memory, capability)).previous
             if not previous:
                 raise NO_PREVIOUS(capability=capability)
             return await self._switch(previous)
 
-    def _alone(self) -> asyncio.Lock:
+    @asynccontextmanager
+    async def _alone(self, what: str) -> AsyncIterator[None]:
+        """One change at a time; a disk that can't be read is an answer, too."""
         if self._turn.locked():
             raise BUSY()
-        return self._turn
+        async with self._turn:
+            try:
+                yield
+            except OSError as error:
+                raise UNREADABLE(pack=what, reason=errno.errorcode.get(error.errno or 0, "?")) from error
 
     def _serving(self, capability: str) -> PackManifest | None:
         active = self._shelf.active(capability)

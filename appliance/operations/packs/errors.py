@@ -124,6 +124,12 @@ BUSY = define(
     pt=("Outra troca de modelo está em andamento.", "Espere ela terminar."),
     en=("Another change of models is going on.", "Wait for it to end."),
 )
+UNREADABLE = define(
+    "pack.unreadable",
+    500,
+    pt=("Os arquivos do pacote {pack} não podem ser lidos ({reason}).", "Confira o disco e o dono dos arquivos."),
+    en=("The files of the pack {pack} can't be read ({reason}).", "Check the disk and who owns the files."),
+)
 GATE = define(
     "pack.gate",
     422,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ async def test_running_requests_finish_on_the_old_version_and_new_ones_go_to_the
 FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"load_error": "weights of another shape"}, "pack.gate:load failed"),
     ({"probe": "fail", "says": "numbers"}, "pack.gate:numbers"),
-    ({"probe": "segv"}, "pack.gate:engine.died"),
+    ({"probe": "segv"}, "pack.gate:"),
     ({"footprint": 1 << 50}, "pack.gate:engine.memory"),
     ({"unknown": True}, "pack.gate:KeyError"),
 ]
@@ -144,6 +145,18 @@ async def test_a_pack_damaged_after_its_import_is_not_even_loaded(ward: Ward) ->
     path.write_bytes(content)
     assert await ward.refuse(pack) == "pack.altered:"
     assert ward.shelf.active("chat_model") == "late-1"
+
+
+async def test_files_that_can_t_be_opened_are_told_and_change_nothing(ward: Ward) -> None:
+    pack = ward.take_in(2)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))  # no descriptor is left for anything new
+    try:
+        refused = await ward.refuse(pack)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert refused == "pack.unreadable:EMFILE"
+    assert (await ward.ask(0.0), ward.shelf.active("chat_model")) == ("late-1", "late-1")
 
 
 async def test_one_change_at_a_time(ward: Ward, until: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -106,3 +107,14 @@ def test_signing_refuses_a_pickle(desk: Path) -> None:
     (desk / "model" / "pytorch_model.bin").write_bytes(b"\x80\x04")
     refused = sign(desk)
     assert (refused.exit_code, "pack.pickle" in refused.output) == (1, True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can write into a home of somebody else")
+def test_root_is_told_to_act_as_the_node_s_own_user(desk: Path) -> None:
+    home = desk / "home"
+    home.mkdir()
+    os.chown(home, 12345, 12345)
+    for words in (("import", desk / "model"), ("trust", desk / "keys" / "maker.pub.pem"), ("remove", "tiny-1")):
+        refused = run(*words, "--home", home)
+        assert (refused.exit_code, "sudo -u '#12345'" in refused.output) == (1, True)
+    assert list(home.iterdir()) == []
