@@ -102,9 +102,8 @@ class VipClient:
         return await self._once(line)
 
     async def _once(self, line: bytes) -> VipAnswer:
-        if (
-            self._streams is None or self._streams[1].is_closing()
-        ):  # uvloop raises RuntimeError on a write to a closed one
+        # uvloop raises RuntimeError on a write to a closed one, where asyncio says nothing.
+        if self._streams is None or self._streams[1].is_closing():
             self._streams = await asyncio.open_unix_connection(self._socket, limit=LINE_LIMIT_BYTES)
         reader, writer = self._streams
         writer.write(line)
