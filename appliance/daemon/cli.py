@@ -65,6 +65,7 @@ def _register() -> None:
         commands_backup,
         commands_care,
         commands_cluster,
+        commands_launchd,
         commands_models,
         commands_node,
         commands_operator,
@@ -72,6 +73,7 @@ def _register() -> None:
 
     for module in (
         commands_node, commands_operator, commands_models, commands_backup, commands_audit, commands_care, commands_cluster,
+        commands_launchd,
     ):  # fmt: skip
         for command in module.COMMANDS:
             main.add_command(command)

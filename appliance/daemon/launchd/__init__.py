@@ -1,0 +1,1 @@
+"""What macOS is told about a node: launchd jobs, log rotation, the packet filter; all rendered from ``prontuario.toml``."""
