@@ -33,7 +33,7 @@ from chat_rows import chat_model, prompts
 from node import BenchNode, running_node
 from report import Report, say
 
-READERS, READ_PAUSE_S = 4, 0.02
+READERS, READ_PAUSE_S, READ_FOR_S = 4, 0.02, 10.0
 STRIKE_SHARE = 0.05
 """So many of the language model's streams have their first piece when the fault strikes: most others wait."""
 STRIKE_LIMIT_S, FAULT_AFTER_S = 120.0, 2.0
@@ -116,9 +116,10 @@ class Scene:
     async def streams_and_reads(
         self, path: str, fault: Callable[[], Awaitable[object]] | None
     ) -> tuple[float, list[Stream]]:
-        """(p99 of the reads in seconds, the streams)."""
+        """(p99 of the reads in seconds, the streams). The record is read for ten seconds, however soon the streams end."""
         times: list[float] = []
         over = asyncio.Event()
+        until = time.monotonic() + READ_FOR_S
         readers = [asyncio.create_task(self._read(self.phone(place), path, over, times)) for place in range(READERS)]
         pieces = str(self.asked.pieces)
         tasks = [
@@ -129,6 +130,7 @@ class Scene:
         if fault is not None:
             await fault()
         streams = await asyncio.gather(*tasks)
+        await asyncio.sleep(max(0.0, until - time.monotonic()))
         over.set()
         await asyncio.gather(*readers)
         return sorted(times)[int(len(times) * 0.99)], streams
