@@ -47,7 +47,7 @@ def test_an_installed_pack_replaces_the_demonstration(tmp_path: Path, tiny_whisp
     active.parent.mkdir(parents=True)
     active.symlink_to(tiny_whisper)
     (spec,) = plugin.register_engines(context(tmp_path))
-    assert (spec.config["folder"], spec.config["demonstration"]) == (str(active), False)
+    assert (spec.config["folder"], spec.config["demonstration"]) == (str(tiny_whisper.resolve()), False)
 
 
 def test_a_configured_folder_wins_over_a_pack(tmp_path: Path, tiny_whisper: Path) -> None:
