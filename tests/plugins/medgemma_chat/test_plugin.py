@@ -41,7 +41,7 @@ def test_an_installed_pack_replaces_the_demonstration(tmp_path: Path, tiny_gemma
     active.parent.mkdir(parents=True)
     active.symlink_to(tiny_gemma)
     (spec,) = plugin.register_engines(context(tmp_path))
-    assert (spec.config["folder"], spec.config["demonstration"]) == (str(active), False)
+    assert (spec.config["folder"], spec.config["demonstration"]) == (str(tiny_gemma.resolve()), False)
 
 
 def test_a_dangling_pack_is_refused_and_not_replaced_by_the_demonstration(tmp_path: Path) -> None:
