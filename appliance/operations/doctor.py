@@ -10,7 +10,7 @@ from typing import Final
 from pysqlite3 import dbapi2
 
 from appliance.config.model import Config, Paths
-from appliance.operations import doctor_home, doctor_machine, doctor_record, doctor_secrets
+from appliance.operations import doctor_home, doctor_machine, doctor_record, doctor_secrets, doctor_time
 from appliance.operations.doctor_context import Check, Finding, Machine, Patient
 from appliance.plugin_api.errors import ProntuarioError
 
@@ -20,6 +20,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     doctor_home.configuration,
     doctor_home.disk,
     doctor_home.clock,
+    doctor_time.time_service,
     doctor_home.ports,
     doctor_secrets.secret_modes,
     doctor_secrets.authority,

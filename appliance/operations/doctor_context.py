@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 import psutil
@@ -53,6 +53,19 @@ def _can_bind(host: str, port: int) -> bool:
     return True
 
 
+NTP_FILE: Final = Path("/etc/ntp.conf")
+
+
+def time_server(file: Path = NTP_FILE) -> str | None:
+    """The server that macOS's timed asks: systemsetup(8) writes it there."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return None
+    words = [line.split() for line in lines]
+    return next((found[1] for found in words if len(found) > 1 and found[0] == "server"), None)
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """What doctor asks the machine; a test gives answers of its own."""
@@ -67,6 +80,7 @@ class Machine:
     memory_bytes: Callable[[], int] = _memory_bytes
     can_bind: Callable[[str, int], bool] = _can_bind
     openblas: Callable[[], Path | None] = find_openblas
+    time_server: Callable[[], str | None] = time_server
 
     def program(self, name: str) -> str | None:
         """The full path of a program, or None."""
