@@ -46,6 +46,8 @@ def lan(lab: PairLab, node: str) -> Heal:
 
 def direct(lab: PairLab, _node: str) -> Heal:
     """The cable between the two."""
+    if lab.net.is_cut("a", "b", "direct"):  # by another fault, which heals it
+        return _nothing
     lab.net.cut("a", "b", "direct")
     return lambda: lab.net.heal("a", "b", "direct")
 
@@ -94,10 +96,11 @@ def standby_stop(lab: PairLab, node: str) -> Heal:
 
 def voter(lab: PairLab, _node: str) -> Heal:
     """The third voter's network."""
+    whole = [end for end in ("a", "b", "client") if not (lab.net.is_cut("voter", end) or lab.net.is_cut(end, "voter"))]
     lab.net.isolate("voter")
 
     def plug_in() -> None:
-        for end in ("a", "b", "client"):  # and nothing else: another fault may lie beneath this one
+        for end in whole:  # and nothing else: another fault may lie beneath this one
             lab.net.heal("voter", end)
 
     return plug_in

@@ -63,6 +63,7 @@ class NetLab:
     def __init__(self) -> None:
         self._machines = Namespaces(f"{_PREFIX}-{os.getpid()}-{next(_numbers)}")
         self._started: list[subprocess.Popen[Any]] = []
+        self._cut: set[tuple[str, str, Link]] = set()
 
     def __enter__(self) -> Self:
         remove_leftovers()
@@ -134,14 +135,21 @@ class NetLab:
         """What ``source`` sends no longer reaches ``target`` (and the other way round, unless ``both`` is False)."""
         for pair in [(source, target), (target, source)] if both else [(source, target)]:
             self._cuts("add", *pair, link)
+            self._cut.add((*pair, link))
+
+    def is_cut(self, source: str, target: str, link: Link = "lan") -> bool:
+        """Whether what ``source`` sends does not reach ``target`` now."""
+        return (source, target, link) in self._cut
 
     def heal(self, source: str | None = None, target: str | None = None, link: Link = "lan") -> None:
         """Undo a cut, in both directions; without names: every cut, on every link."""
         if source is None or target is None:
             self._nft("flush set bridge lab cuts")
+            self._cut.clear()
             return
         for pair in ((source, target), (target, source)):
             self._cuts("delete", *pair, link)
+            self._cut.discard((*pair, link))
 
     def isolate(self, node: str, *, direct: bool = False) -> None:
         """Cut a node off from everyone on the LAN; with ``direct`` also from the other end of its cable."""

@@ -15,9 +15,10 @@ from bench.pair_faults import MEASURED, MIXED
 class Recorded:
     """Writes down what is asked of it; ``power_on`` gives back something to wait for, as the lab does."""
 
-    def __init__(self, log: list[str], name: str = "") -> None:
+    def __init__(self, log: list[str], name: str = "", cut_already: frozenset[tuple[str, ...]] = frozenset()) -> None:
         self._log = log
         self._name = name
+        self._cut_already = cut_already
 
     @property
     def disks(self) -> dict[str, Recorded]:
@@ -25,7 +26,10 @@ class Recorded:
 
     def __getattr__(self, name: str) -> Any:
         if name == "net":
-            return Recorded(self._log, "net.")
+            return Recorded(self._log, "net.", self._cut_already)
+
+        if name == "is_cut":
+            return lambda *ends: ends in self._cut_already
 
         def call(*arguments: object, **named: object) -> Callable[[], None]:
             told = [str(one) for one in arguments] + [f"{key}={value}" for key, value in named.items()]
@@ -35,9 +39,11 @@ class Recorded:
         return call
 
 
-def befall(name: str, node: str = "a") -> tuple[list[str], list[str]]:
+def befall(
+    name: str, node: str = "a", cut_already: frozenset[tuple[str, ...]] = frozenset()
+) -> tuple[list[str], list[str]]:
     log: list[str] = []
-    heal = MIXED[name](Recorded(log), node)  # type: ignore[arg-type]
+    heal = MIXED[name](Recorded(log, cut_already=cut_already), node)  # type: ignore[arg-type]
     hurt = list(log)
     log.clear()
     heal()
@@ -74,6 +80,16 @@ def test_a_slow_cable_is_slow_at_both_ends_and_mended_at_both() -> None:
     assert ["del" in call for call in healed] == [True, True]
     for calls in (hurt, healed):
         assert [call.partition(",")[0] for call in calls] == ["net.run(a", "net.run(b"]
+
+
+@pytest.mark.parametrize("lies_beneath", [("voter", "a"), ("a", "voter")])
+def test_a_second_fault_does_not_heal_what_the_first_one_cut(lies_beneath: tuple[str, str]) -> None:
+    """A split-off primary that got its voter back led on, where no client could reach it."""
+    assert befall("voter cut", cut_already=frozenset({lies_beneath}))[1] == [
+        "net.heal(voter, b)",
+        "net.heal(voter, client)",
+    ]
+    assert befall("direct-link cut", cut_already=frozenset({("a", "b", "direct")})) == ([], [])
 
 
 def test_every_fault_has_been_described_above() -> None:
