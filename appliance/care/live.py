@@ -109,7 +109,7 @@ class LiveHearing:
         if followed.farewell is not None:
             followed.farewell.cancel()
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("live hearing ended", dictation_id=dictation_id, error=type(error).__name__)
+            log.error("live hearing ended", dictation_id=dictation_id, error=type(error).__name__, exc_info=error)
 
     async def _follow(self, dictation_id: str) -> None:
         while True:
