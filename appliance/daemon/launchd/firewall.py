@@ -75,7 +75,7 @@ def firewall(config: Config) -> tuple[RenderedFile, RenderedFile]:
         "# Prontuário. Written by prontuario launchd render.",
         "pass quick on lo0 all no state",
         "pass in quick inet proto icmp all icmp-type echoreq keep state  # is it there?",
-        "pass in quick inet6 proto icmp6 all keep state  # IPv6 needs its neighbours",
+        "pass in quick inet6 proto ipv6-icmp all keep state  # IPv6 needs its neighbours",
         "pass in quick inet proto udp from any port 67 to any port 68 keep state  # DHCP",
         *incoming,
         "block drop in quick all",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,8 @@ from appliance.daemon.launchd.lint import check
 
 ORDER: Final = ("firewall", "etcd", "vipd", "core", "admin")
 """Who is needed comes first; they end the other way round."""
+UNKNOWN_S: Final = 120.0
+"""For a job whose file, and with it its ExitTimeOut, is gone."""
 
 
 def plists_in(folder: Path) -> list[Path]:
@@ -29,9 +32,7 @@ async def load_all(folder: Path, launchctl: Launchctl) -> list[str]:
     """
     plists = plists_in(folder)
     check((path.name, path.read_bytes()) for path in plists)
-    # All leave before any comes: an old core must not meet a new vipd.
-    for path in reversed(plists):
-        await launchctl.bootout(path.stem, within_s=patience_of(path))
+    await _all_leave(plists, launchctl)  # before any comes: an old core must not meet a new vipd
     for path in plists:
         await launchctl.bootstrap(path, within_s=patience_of(path))
     return [path.stem for path in plists]
@@ -45,6 +46,12 @@ async def unload_all(folder: Path, launchctl: Launchctl) -> list[str]:
         OSError: a file can't be read.
     """
     plists = plists_in(folder)
-    for path in reversed(plists):
-        await launchctl.bootout(path.stem, within_s=patience_of(path))
+    await _all_leave(plists, launchctl)
     return [path.stem for path in reversed(plists)]
+
+
+async def _all_leave(plists: Sequence[Path], launchctl: Launchctl) -> None:
+    """Also those that an earlier configuration had and whose file is gone."""
+    patience = {f"{DOMAIN}.{name}": UNKNOWN_S for name in ORDER} | {path.stem: patience_of(path) for path in plists}
+    for label, within_s in reversed(patience.items()):
+        await launchctl.bootout(label, within_s=within_s)

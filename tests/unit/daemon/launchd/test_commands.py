@@ -128,3 +128,11 @@ def test_jobs_of_others_are_left_alone(jobs: Path, paper: PaperLaunchd) -> None:
 
 async def test_unloading_what_is_not_loaded_is_no_error(jobs: Path, paper: PaperLaunchd) -> None:
     assert await unload_all(jobs, paper.launchctl) == LABELS[::-1]
+
+
+async def test_a_job_whose_file_is_gone_is_taken_away_too(jobs: Path, paper: PaperLaunchd) -> None:
+    """The pair became a lone node: launchd still has vipd, and nobody would end it before the next boot."""
+    paper.set(jobs={"br.prontuario.vipd": None, "com.apple.x": None}, leaves_after=1)
+    (jobs / "br.prontuario.vipd.plist").unlink()
+    await load_all(jobs, paper.launchctl)
+    assert paper.running == {*LABELS, "com.apple.x"} - {"br.prontuario.vipd"}

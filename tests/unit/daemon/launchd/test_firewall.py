@@ -105,7 +105,7 @@ def test_only_the_hybrid_phase_may_leave_the_building() -> None:
 def test_the_mac_s_own_services_are_left_alone() -> None:
     assert anchor(PAIR).lets(Packet("out", "10.0.0.11", "10.0.0.1", 123, "udp", user="_timed"))
     assert anchor(PAIR).lets(Packet("in", "10.0.0.1", "255.255.255.255", 68, "udp", source_port=67))
-    assert anchor(PAIR).lets(Packet("in", "fe80::1", "ff02::1", protocol="icmp6"))
+    assert anchor(PAIR).lets(Packet("in", "fe80::1", "ff02::1", protocol="ipv6-icmp"))
     assert anchor(PAIR).lets(Packet("in", protocol="icmp", icmp="echoreq"))
     assert not anchor(PAIR).lets(Packet("in", protocol="icmp", icmp="redir"))
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -42,6 +43,25 @@ def test_files_are_written_below_the_root_with_their_mode(tmp_path: Path) -> Non
     written = write(rendered(HOME, PAIR), tmp_path)
     assert [path.stat().st_mode & 0o777 for path in written] == [0o644] * len(written)
     assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(written)
+
+
+def test_modes_do_not_depend_on_the_caller_s_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        written = write(rendered(HOME, PAIR), tmp_path)
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in written} == {0o644}
+
+
+def test_jobs_that_the_node_no_longer_has_go_away_and_those_of_others_stay(tmp_path: Path) -> None:
+    folder = tmp_path / "Library" / "LaunchDaemons"
+    write(rendered(HOME, PAIR), tmp_path)
+    (folder / "com.example.other.plist").write_text("not ours")
+    write(rendered(HOME, ALONE), tmp_path)
+    assert {path.name for path in folder.iterdir()} == {
+        "br.prontuario.firewall.plist", "br.prontuario.core.plist", "br.prontuario.admin.plist", "com.example.other.plist",
+    }  # fmt: skip
 
 
 def test_writing_again_replaces(tmp_path: Path) -> None:
