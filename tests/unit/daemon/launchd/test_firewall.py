@@ -22,6 +22,9 @@ def anchor(config: Config) -> PacketFilter:
     return PacketFilter(firewall(config)[1].content.decode())
 
 
+OF_A_PAIR, OF_ONE_MAC = anchor(PAIR), anchor(ALONE)
+
+
 def with_cluster(**changes: object) -> Config:
     return msgspec.structs.replace(PAIR, cluster=msgspec.structs.replace(PAIR.cluster, **changes))
 
@@ -68,13 +71,13 @@ def test_the_links_of_the_pair_are_open_to_the_pair_only(port: int, allowed: set
 
 @given(port=st.integers(1, 65535), protocol=st.sampled_from(["tcp", "udp"]))
 def test_no_stranger_gets_in_anywhere_else(port: int, protocol: str) -> None:
-    let = anchor(PAIR).lets(Packet("in", STRANGER, "10.0.0.11", port, protocol))
+    let = OF_A_PAIR.lets(Packet("in", STRANGER, "10.0.0.11", port, protocol))
     assert let == ((protocol, port) in {("tcp", 8443), ("tcp", 8445)})
 
 
 @given(port=st.integers(1, 65535), target=st.ip_addresses().map(str), protocol=st.sampled_from(["tcp", "udp"]))
 def test_the_record_s_processes_reach_nobody_from_a_lone_node(port: int, target: str, protocol: str) -> None:
-    assert not anchor(ALONE).lets(Packet("out", "10.0.0.11", target, port, protocol, user=OURS))
+    assert not OF_ONE_MAC.lets(Packet("out", "10.0.0.11", target, port, protocol, user=OURS))
 
 
 @pytest.mark.parametrize(
