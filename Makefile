@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SYSTEM := $(shell uname -s | sed 's/Darwin/macos/;s/Linux/linux/')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-pair setup-train run test check bench bench-store bench-api bench-engine bench-demo-models bench-chat bench-stt bench-memory bench-pair bench-promote bench-failover bench-vip chaos-pair chaos-pair-once chaos-consult-pair pair-trials sim-cluster eval-notes train-demo train-smoke samples chaos-consult chaos-engines mac-acceptance lock sample clean
+.PHONY: help setup setup-dev setup-pair setup-train run test check bench bench-store bench-api bench-engine bench-demo-models bench-chat bench-stt bench-speech-out bench-memory bench-pair bench-promote bench-failover bench-vip chaos-pair chaos-pair-once chaos-consult-pair pair-trials sim-cluster eval-notes train-demo train-smoke samples chaos-consult chaos-engines mac-acceptance lock sample clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,8 @@ bench-chat: setup-dev ## chat through the whole API, against mlx_lm.server and B
 	@$(BIN)/python bench/bench_chat.py $(if $(STREAMS),--streams $(STREAMS))
 bench-stt: setup-dev ## many people's speech at once, against mlx_whisper alone and in many processes (USERS=1,16,64)
 	@$(BIN)/python bench/bench_stt.py $(if $(USERS),--users $(USERS))
+bench-speech-out: setup-dev ## time to the first sound of a text read aloud, against espeak-ng alone
+	@$(BIN)/python bench/bench_speech_out.py
 bench-memory: setup-dev ## resident memory over half an hour of mixed load with cancels (MINUTES=30)
 	@$(BIN)/python bench/bench_memory.py $(if $(MINUTES),--minutes $(MINUTES))
 bench-demo-models: setup-dev ## what the demonstration models hear and write right, against the sequential reference (SENTENCES=300 CONSULTS=200)

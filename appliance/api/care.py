@@ -5,6 +5,7 @@ from __future__ import annotations
 from appliance.api.care_chat import ChatRoutes
 from appliance.api.care_dictations import DictationRoutes
 from appliance.api.care_notes import NoteRoutes
+from appliance.api.care_speech import SpeechRoutes
 from appliance.api.care_stream import StreamRoutes
 from appliance.api.care_switches import SwitchRoutes
 from appliance.api.care_templates import TemplateRoutes
@@ -18,6 +19,7 @@ def routes(consults: Consults) -> list[AnyRoute]:
         *DictationRoutes(consults).routes(),
         *StreamRoutes(consults).routes(),
         *NoteRoutes(consults).routes(),
+        *SpeechRoutes(consults).routes(),
         *TemplateRoutes(consults).routes(),
         *ChatRoutes(consults).routes(),
         *SwitchRoutes(consults).routes(),

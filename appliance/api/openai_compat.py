@@ -1,4 +1,4 @@
-"""The OpenAI-compatible doors: ``/v1/chat/completions``, ``/v1/audio/transcriptions``, ``/v1/models``.
+"""The OpenAI-compatible doors: ``/v1/chat/completions``, ``/v1/audio/transcriptions``, ``/v1/audio/speech``, ``/v1/models``.
 
 Shapes follow the OpenAI API reference, so that its official clients work unchanged. Added to every answer where it applies:
 ``"demonstration_model": true`` (the weights are a demonstration, never for care) and ``"degraded": true`` (a second choice
@@ -16,6 +16,7 @@ from appliance.api.openai_chat import ChatCompletions
 from appliance.api.openai_errors import render_openai_error
 from appliance.api.openai_models import ModelList, ModelObject, find_model, model_object
 from appliance.api.openai_shapes import ChatCompletionRequest
+from appliance.api.openai_speech import Speech, SpeechRequest
 from appliance.api.openai_transcriptions import Transcriptions
 from appliance.care.ai_switches import Function, require
 from appliance.plugin_api.http import AnyRoute, Handler, Reply, Request, Route
@@ -75,6 +76,15 @@ def routes(
             tag=_TAG,
             max_body_bytes=max_audio_bytes,
             body_timeout_s=_UPLOAD_S,
+        ),
+        Route(
+            "POST",
+            "/v1/audio/speech",
+            "ai.speak",
+            Speech(abilities).create,
+            "Read a text aloud, streamed",
+            SpeechRequest,
+            tag=_TAG,
         ),
         Route("GET", "/v1/models", "model.read", list_models, "The models of this node", response=ModelList, tag=_TAG),
         Route("GET", "/v1/models/{model}", "model.read", one_model, "One model", response=ModelObject, tag=_TAG),

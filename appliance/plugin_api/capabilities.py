@@ -1,6 +1,6 @@
 """The abilities of the appliance, as Protocols. A provider is any object that has the methods.
 
-Audio is always 16 kHz mono signed 16-bit little-endian PCM, in blocks of any length; times are in seconds from the
+Audio that is heard is always 16 kHz mono signed 16-bit little-endian PCM, in blocks of any length; times are in seconds from the
 beginning of the audio.
 """
 
@@ -137,6 +137,37 @@ class ChatModel(Protocol):
         ...
 
 
+# -- text to speech -------------------------------------------------------------------------------------------------
+VOICE_RATE_HZ = 24_000
+"""What a voice gives: mono signed 16-bit little-endian PCM at this rate, which is also what OpenAI's ``pcm`` means."""
+
+
+class VoiceOptions(msgspec.Struct, frozen=True):
+    """How to say it. ``voice`` empty: the provider's own choice; ``speed`` 1 is its normal pace, 2 twice as fast."""
+
+    voice: str = ""
+    speed: float = 1.0
+
+
+@runtime_checkable
+class TextToSpeech(Protocol):
+    """Reads a text aloud. It never says another number than the text has."""
+
+    def model(self) -> ModelInfo: ...
+
+    def voices(self) -> Sequence[str]:
+        """Names for ``VoiceOptions.voice``, the provider's own choice first."""
+        ...
+
+    def speak(self, text: str, options: VoiceOptions, call: CallOptions) -> AsyncIterator[bytes]:
+        """PCM as ``VOICE_RATE_HZ`` says, in blocks of whole samples, as it is made; closing the iterator ends it at once.
+
+        Raises:
+            ProntuarioError: ``invalid`` (422) for a text or voice that can't be said, ``busy`` (429), ``voice.failed`` (503).
+        """
+        ...
+
+
 # -- the other abilities of the mission: registered here, provided by later plugins ------------------------------------
 @runtime_checkable
 class ImageAnalyser(Protocol):
@@ -162,6 +193,7 @@ class CloudSync(Protocol):
 CAPABILITIES: dict[str, type] = {
     "speech_to_text": SpeechToText,
     "chat_model": ChatModel,
+    "text_to_speech": TextToSpeech,
     "image_analyser": ImageAnalyser,
     "face_verifier": FaceVerifier,
     "cloud_sync": CloudSync,

@@ -16,6 +16,7 @@ from appliance.plugin_api.capabilities import (
     ImageAnalyser,
     ModelInfo,
     SpeechToText,
+    TextToSpeech,
 )
 from appliance.plugin_api.engine import EngineHandle, EngineStatus
 from appliance.plugin_api.hooks import Provider
@@ -131,6 +132,10 @@ class PluginAbilities:
     def chat_model(self, request: Any = None) -> Choice[ChatModel]:
         """Raises ``capability.unavailable`` (503)."""
         return self.choose("chat_model", request)
+
+    def text_to_speech(self, request: Any = None) -> Choice[TextToSpeech]:
+        """Raises ``capability.unavailable`` (503)."""
+        return self.choose("text_to_speech", request)
 
     def image_analyser(self, request: Any = None) -> Choice[ImageAnalyser]:
         """Raises ``capability.unavailable`` (503)."""

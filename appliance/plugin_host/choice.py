@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from appliance.plugin_api.capabilities import ChatModel, ModelInfo, SpeechToText
+from appliance.plugin_api.capabilities import ChatModel, ModelInfo, SpeechToText, TextToSpeech
 
 T = TypeVar("T")
 
@@ -29,6 +29,10 @@ class Abilities(Protocol):
         ...
 
     def chat_model(self, request: Any = None) -> Choice[ChatModel]:
+        """Raises ``capability.unavailable`` (503)."""
+        ...
+
+    def text_to_speech(self, request: Any = None) -> Choice[TextToSpeech]:
         """Raises ``capability.unavailable`` (503)."""
         ...
 

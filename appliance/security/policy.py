@@ -20,6 +20,7 @@ _NURSE: Final = frozenset(
         "note.write",
         "ai.transcribe",
         "ai.chat",
+        "ai.speak",
         "model.read",
     }
 )

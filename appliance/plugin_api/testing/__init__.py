@@ -1,11 +1,20 @@
 """The conformance kit: what every engine and every provider must keep, as plain functions for pytest.
 
 - ``InProcessEngine``  runs an ``Engine`` without a child process, behind the same calls as the real handle
-- ``check_engine``, ``check_speech_to_text``, ``check_chat_model``  the conformance suites; they raise AssertionError
+- ``check_engine``, ``check_speech_to_text``, ``check_chat_model``, ``check_text_to_speech``  the conformance suites;
+  they raise AssertionError
 - ``echo_engine``      an engine that misbehaves on request, for tests of whoever talks to engines
 """
 
 from appliance.plugin_api.testing.conformance import check_chat_model, check_engine, check_speech_to_text
 from appliance.plugin_api.testing.runner import EngineFailedError, InProcessEngine
+from appliance.plugin_api.testing.voices import check_text_to_speech
 
-__all__ = ["EngineFailedError", "InProcessEngine", "check_chat_model", "check_engine", "check_speech_to_text"]
+__all__ = [
+    "EngineFailedError",
+    "InProcessEngine",
+    "check_chat_model",
+    "check_engine",
+    "check_speech_to_text",
+    "check_text_to_speech",
+]

@@ -92,7 +92,7 @@ async def test_a_password_for_nobody(db: Database) -> None:
 def test_the_roles_are_those_of_the_house_rules() -> None:
     clinical = {
         "patient.read", "patient.write", "record.read", "record.write", "dictation.read", "dictation.write", "note.read",
-        "note.write", "ai.transcribe", "ai.chat", "model.read",
+        "note.write", "ai.transcribe", "ai.chat", "ai.speak", "model.read",
     }  # fmt: skip
     assert {role: set(names) for role, names in ROLES.items()} == {
         "physician": clinical | {"note.sign", "note.export"},
@@ -103,7 +103,7 @@ def test_the_roles_are_those_of_the_house_rules() -> None:
         },
         "it": {"device.manage", "node.read", "node.manage", "plugin.read", "job.read", "job.manage", "model.read"},
     }  # fmt: skip
-    assert len(KNOWN) == 21
+    assert len(KNOWN) == 22
 
 
 def test_an_unknown_role_may_nothing() -> None:

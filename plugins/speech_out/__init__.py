@@ -1,0 +1,1 @@
+"""The speech_out plugin; see README.md."""
