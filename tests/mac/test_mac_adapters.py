@@ -15,7 +15,11 @@ import pytest
 from appliance.care.audio import BYTES_PER_SECOND, decode
 from appliance.care.audio_decoders import AfconvertDecoder
 from appliance.daemon.control import peer_uid
+from appliance.plugin_api.testing import check_text_to_speech
 from appliance.security.protectors import KeychainProtector
+from plugins.speech_out.config import VoiceConfig
+from plugins.speech_out.programs import AvSpeechProgram, Program, SayProgram
+from plugins.speech_out.provider import Voice
 
 SAMPLE = Path(str(files("appliance.daemon") / "sample" / "consult.flac"))
 
@@ -52,3 +56,12 @@ def test_the_operator_s_socket_knows_its_peer() -> None:
 def test_mlx_runs_on_the_gpu() -> None:
     mx = pytest.importorskip("mlx.core")
     assert mx.default_device().type == mx.DeviceType.gpu
+
+
+@pytest.mark.parametrize("program", [AvSpeechProgram(), SayProgram()], ids=lambda program: program.name)
+def test_the_mac_s_voices_keep_the_contract(program: Program) -> None:
+    missing = program.missing()
+    if missing is not None and program.name == "avspeech":
+        pytest.skip(missing.message)
+    assert missing is None
+    asyncio.run(check_text_to_speech(Voice([program], VoiceConfig())))

@@ -14,7 +14,9 @@ from appliance.plugin_host.discovery import from_entry_points
 from appliance.plugin_host.host import PluginHost, PluginReport
 
 pytestmark = pytest.mark.usefixtures("unpolluted_path")
-TOML = 'disabled_plugins = ["whisper_stt", "medgemma_chat", "medical_images", "facenet_auth", "gcp_sync", "speech_out"]\n'
+TOML = (
+    'disabled_plugins = ["whisper_stt", "medgemma_chat", "medical_images", "facenet_auth", "gcp_sync", "speech_out"]\n'
+)
 GREEDY = """
 from appliance.plugin_api.hooks import *
 from appliance.plugin_api.engine import EngineSpec

@@ -20,7 +20,9 @@ from appliance.plugin_host.host import PluginHost, PluginReport
 from appliance.plugin_host.signature import sign_folder
 
 pytestmark = pytest.mark.usefixtures("unpolluted_path")
-TOML = 'disabled_plugins = ["whisper_stt", "medgemma_chat", "medical_images", "facenet_auth", "gcp_sync", "speech_out"]\n'
+TOML = (
+    'disabled_plugins = ["whisper_stt", "medgemma_chat", "medical_images", "facenet_auth", "gcp_sync", "speech_out"]\n'
+)
 PRODUCTION = '[node]\nprofile = "production"\n'
 
 
