@@ -23,7 +23,9 @@ class SpeechOutPlugin:
     @hookimpl
     def register_providers(self, context: PluginContext) -> Sequence[Provider]:
         config: VoiceConfig = context.config
-        return [Provider(CAPABILITY, "voice", Voice(self._programs, config))]
+        voice = Voice(self._programs, config)
+        # A voice that can't speak is not offered: nobody shall wait for it to become ready.
+        return [Provider(CAPABILITY, "voice", voice)] if voice.missing() is None else []
 
     @hookimpl
     def register_health_checks(self, context: PluginContext) -> Sequence[HealthCheck]:

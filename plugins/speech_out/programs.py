@@ -63,9 +63,9 @@ class EspeakProgram:
             return None
         return Missing(
             "espeak-ng is not installed",
-            "install it (Debian: apt-get install espeak-ng)",
+            "install it (Debian: apt-get install espeak-ng) and restart the node",
             "o espeak-ng não está instalado",
-            "instale-o (Debian: apt-get install espeak-ng)",
+            "instale-o (Debian: apt-get install espeak-ng) e reinicie o nó",
         )
 
     def voices(self) -> Sequence[str]:

@@ -239,11 +239,14 @@ async def test_without_a_program_it_says_what_to_install(tmp_path: Path) -> None
     health = await check.check()
     assert (health.status, health.message) == ("not_configured", "espeak-ng is not installed")
     assert "espeak-ng" in health.advice_pt
-    (provider,) = plugin.register_providers(context(tmp_path))
-    assert provider.instance.model().ready is False
-    assert provider.instance.voices() == []
+    assert plugin.register_providers(context(tmp_path)) == []
+
+
+async def test_a_program_that_is_gone_while_the_node_runs_is_no_voice() -> None:
+    gone = voice(EspeakProgram("no-such-espeak"))
+    assert (gone.model().ready, gone.voices()) == (False, [])
     with pytest.raises(ProntuarioError, match="not installed"):
-        await said(provider.instance)
+        await said(gone)
 
 
 async def test_with_a_program_it_is_well(tmp_path: Path) -> None:
