@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from appliance.care.guard import lexicon
-from appliance.care.guard.numbers import VALUES, digits, fold, plain
+from appliance.care.guard.numbers import VALUES, digits, fold
 from appliance.care.guard.word_lists import listed, words
 
 _MONTHS: Final = listed("janeiro fevereiro marco abril maio junho julho agosto setembro outubro novembro dezembro")
@@ -61,7 +61,6 @@ def canonical(text: str) -> str:
     """The rewritten text; see the module."""
     out = _PERCENT.sub("%", fold(text))  # before "cento" is read as a hundred
     out = digits(_FIRST.sub("1", out), _COUNTABLE)
-    out = re.sub(r"\d+(?:[.,]\d+)+", lambda match: plain(match[0]), out)
     out = re.sub(r"\s+", " ", out)
     out = _dates(_apply(lexicon.UNIT_SPELLINGS, _apply(lexicon.ALIASES, out)))
     out = _frequencies(out)

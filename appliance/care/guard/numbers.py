@@ -26,7 +26,8 @@ _ARTICLES: Final = frozenset({"um", "uma"})
 _HALVES: Final = frozenset({"meio", "meia"})
 _POINTS: Final = frozenset({"virgula", "ponto"})
 _TOKEN: Final = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+|\s+|[^\w\s]|_", re.UNICODE)
-_GROUPED: Final = re.compile(r"\d{1,3}(?:\.\d{3})+(?:,\d+)?")
+_GROUPED: Final = re.compile(r"[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?")
+"""A thousand never begins with 0: "0.125" is an eighth."""
 
 
 def fold(text: str) -> str:
@@ -138,7 +139,12 @@ def _fraction(tokens: list[str], number: str, after: int) -> tuple[str, int]:
     word = _word(tokens, point)
     if word in VALUES:
         value, end = _whole(tokens, point)
-        return plain(f"{number}.{zeros}{value}"), end
+        return _joined(number, f"{zeros}{value}"), end
     if word.isdigit():
-        return plain(f"{number}.{zeros}{word}"), point + 1
+        return _joined(number, f"{zeros}{word}"), point + 1
     return number, after
+
+
+def _joined(whole: str, fraction: str) -> str:
+    """``"2"``, ``"125"`` → ``"2.125"``: said with a comma, so its point groups nothing."""
+    return f"{Decimal(f'{whole}.{fraction}').normalize():f}"

@@ -136,6 +136,30 @@ def test_an_unknown_drug_must_be_written_as_it_was_heard(name: str, slip: int, d
     assert not check_sentence(sentence, [1], {1: f"Prescrevo x{name} {dose} mg."}).supported
 
 
+@pytest.mark.parametrize(
+    ("said", "right", "wrong"),
+    [
+        ("zero vírgula cento e vinte e cinco", "0,125", "125"),
+        ("zero vírgula cento e vinte e cinco", "0.125", "0,25"),
+        ("dois vírgula cento e vinte e cinco", "2,125", "2125"),
+        ("zero vírgula zero zero um", "0,001", "1"),
+        ("0,125", "0.125", "125"),
+        ("1.500", "1500", "1,5"),
+    ],
+)
+def test_three_places_behind_the_comma_are_no_thousands(said: str, right: str, wrong: str) -> None:
+    speech = {1: f"Digoxina {said} miligramas uma vez ao dia."}
+    assert check_sentence(f"Digoxina {right} mg 1x/dia.", [1], speech).supported
+    assert not check_sentence(f"Digoxina {wrong} mg 1x/dia.", [1], speech).supported
+
+
+@given(whole=st.integers(0, 40), places=st.integers(1, 999))
+def test_every_fraction_that_is_said_is_read_as_it_was_said(whole: int, places: int) -> None:
+    said = {1: f"Iniciar insulina {spoken(whole)} vírgula {spoken(places)} mg."}
+    assert check_sentence(f"Iniciar insulina {whole},{places} mg.", [1], said).supported
+    assert not check_sentence(f"Iniciar insulina {whole}{places} mg.", [1], said).supported
+
+
 @given(systolic=st.integers(90, 220), diastolic=st.integers(40, 89), wrong=st.integers(40, 220))
 def test_blood_pressure_in_words(systolic: int, diastolic: int, wrong: int) -> None:
     said = {1: f"Pressão arterial {spoken(systolic)} por {spoken(diastolic)}."}
