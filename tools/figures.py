@@ -30,6 +30,7 @@ COMMANDS = {
     "chat": "make bench-chat",
     "stt": "make bench-stt",
     "memory": "make bench-memory",
+    "speech-out": "make bench-speech-out",
 }
 
 
