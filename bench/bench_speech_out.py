@@ -54,7 +54,7 @@ async def main() -> None:
     reason = program.missing()
     if reason is not None:
         raise SystemExit(f"{reason.message}: {reason.advice}")
-    voice, report = Voice([program], VoiceConfig()), Report("speech_out")
+    voice, report = Voice([program], VoiceConfig()), Report("speech-out")
     say(f"speech_out: {ROUNDS} rounds in turns, then {AT_ONCE} listeners at once")
     mine, peer = [], []
     for _ in range(ROUNDS):
