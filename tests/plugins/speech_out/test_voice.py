@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 import wave
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -38,6 +38,7 @@ from tests.plugins.speech_out.programs import (
     python_with_say,
 )
 
+Children = Callable[[], list[psutil.Process]]
 NEEDS_ESPEAK = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
 
 
@@ -80,8 +81,17 @@ async def refusal(spoken_by: Voice, text: str = "Nega febre.", **options: object
     return caught.value
 
 
-def children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE]
+@pytest.fixture
+def children() -> Children:
+    """Tells the processes begun since the test began: a node that other tests share may run below this process too."""
+    me = psutil.Process()
+    before = set(me.children(recursive=True))
+
+    def begun() -> list[psutil.Process]:
+        now = set(me.children(recursive=True)) - before
+        return [child for child in now if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+
+    return begun
 
 
 # -- every voice keeps the contract --------------------------------------------------------------------------------------
@@ -95,7 +105,7 @@ def programs(folder: Path) -> dict[str, Program]:
 
 @NEEDS_ESPEAK
 @pytest.mark.parametrize("name", ["espeak-ng", "avspeech", "say"])
-async def test_a_voice_keeps_the_contract(name: str, tmp_path: Path) -> None:
+async def test_a_voice_keeps_the_contract(name: str, tmp_path: Path, children: Children) -> None:
     await check_text_to_speech(voice(programs(tmp_path)[name]))
     assert children() == []
 
@@ -144,7 +154,7 @@ def test_both_kinds_of_samples_come_out_the_same(*, floats: bool) -> None:
 
 
 # -- ends ----------------------------------------------------------------------------------------------------------------
-async def test_closing_kills_the_process_and_what_it_started() -> None:
+async def test_closing_kills_the_process_and_what_it_started(children: Children) -> None:
     script = "import subprocess,sys; subprocess.Popen([sys.executable,'-c','import time; time.sleep(600)']);" + FOREVER
     stream = voice(ScriptProgram(script)).speak("oi", VoiceOptions(), CallOptions())
     async with aclosing(stream):
@@ -155,7 +165,7 @@ async def test_closing_kills_the_process_and_what_it_started() -> None:
     assert (len(gone), alive) == (2, [])
 
 
-async def test_cancelling_before_the_first_sound_leaves_nothing() -> None:
+async def test_cancelling_before_the_first_sound_leaves_nothing(children: Children) -> None:
     task = asyncio.ensure_future(said(voice(ScriptProgram(SILENT))))
     while not children():  # noqa: ASYNC110  the child is started by what is tested
         await asyncio.sleep(0.01)
@@ -179,7 +189,7 @@ async def test_cancelling_before_the_first_sound_leaves_nothing() -> None:
         ("import sys; sys.stdout.buffer.write(b'RIFF0000WAVEjunk\\xff\\xff\\xff\\x7f')", "not a sound"),
     ],
 )
-async def test_a_program_that_fails_is_an_error_for_people(script: str, reason: str) -> None:
+async def test_a_program_that_fails_is_an_error_for_people(script: str, reason: str, children: Children) -> None:
     error = await refusal(voice(ScriptProgram(script), stall_s=1.0))
     assert (error.kind, error.details["reason"]) == (speaking.FAILED, reason)
     assert children() == []
