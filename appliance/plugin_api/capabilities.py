@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import msgspec
 
 from appliance.plugin_api.engine import CallOptions
+from appliance.plugin_api.paper import LabReport, PaperFacts, PaperPage
 
 SAMPLE_RATE_HZ = 16_000
 
@@ -168,17 +169,99 @@ class TextToSpeech(Protocol):
         ...
 
 
-# -- the other abilities of the mission: registered here, provided by later plugins ------------------------------------
-@runtime_checkable
-class ImageAnalyser(Protocol):
-    """Describes a medical image; never a diagnosis."""
+# -- faces ----------------------------------------------------------------------------------------------------------
+class DescribedFace(msgspec.Struct, frozen=True, array_like=True):
+    """One face in one picture.
 
-    def model(self) -> ModelInfo: ...
+    ``box`` is (left, top, right, bottom) in pixels of the picture as it stands upright (EXIF orientation applied); ``score`` is the
+    detector's confidence, 0 to 1. Angles are in degrees, estimated from the picture alone: ``yaw`` grows as the person turns the
+    head to their own left, ``pitch`` as they raise the chin. ``embedding`` is little-endian float32 of Euclidean length 1, as many
+    values for every face of a model; two faces are compared by the Euclidean distance, 0 (same) to 2.
+    """
+
+    box: tuple[float, float, float, float]
+    score: float
+    yaw: float
+    pitch: float
+    embedding: bytes
+
+
+class FrameFaces(msgspec.Struct, frozen=True, array_like=True):
+    """The faces of one picture, largest first, and its size in pixels. None at all is an answer, not an error."""
+
+    width: int
+    height: int
+    faces: tuple[DescribedFace, ...]
+
+
+class FaceDescription(msgspec.Struct, frozen=True):
+    """What a model saw in a row of pictures, in their order.
+
+    ``model_version`` names the embedding space: it changes whenever embeddings of before are no longer comparable (other
+    weights, other alignment), and then everybody enrols again. It is made of the model's name and its weights' SHA-256.
+    """
+
+    model_version: str
+    frames: tuple[FrameFaces, ...]
 
 
 @runtime_checkable
 class FaceVerifier(Protocol):
-    """Compares a face with one enrolled template (1:1); never the only factor."""
+    """Describes faces; whether two are the same person's is decided by the appliance (1:1 only, never the only factor)."""
+
+    def model(self) -> ModelInfo: ...
+
+    def model_version(self) -> str:
+        """As in ``FaceDescription``; empty while no model is ready."""
+        ...
+
+    def threshold(self) -> float | None:
+        """The largest distance at which two faces are taken for one person's, calibrated for this model; None: not calibrated."""
+        ...
+
+    async def describe(self, frames: Sequence[bytes], call: CallOptions) -> FaceDescription:
+        """Find, align and embed the faces of JPEG or PNG pictures. Nothing of a picture is kept, not even in a log.
+
+        Raises:
+            ProntuarioError: ``invalid`` 422 with the field ``frames[i]`` for a picture that can't be read, engine errors.
+        """
+        ...
+
+
+# -- paper ----------------------------------------------------------------------------------------------------------
+@runtime_checkable
+class DocumentReader(Protocol):
+    """Reads PDF files and photographs of paper (JPEG, PNG, HEIC). It never puts right what it reads."""
+
+    def model(self) -> ModelInfo: ...
+
+    async def inspect(self, document: bytes, call: CallOptions) -> PaperFacts:
+        """What ``document`` is; without reading it, so that a hopeless one is refused when it is handed in.
+
+        Raises:
+            ProntuarioError: ``document.unsupported`` (415), ``document.encrypted``, ``document.damaged`` (422),
+                ``document.too_large`` (413); ``document.reader_failed`` (503).
+        """
+        ...
+
+    def read(self, document: bytes, call: CallOptions) -> AsyncIterator[PaperPage]:
+        """Every page in order; closing the iterator ends the work at once.
+
+        Raises:
+            ProntuarioError: as ``inspect``; ``document.no_recogniser`` (503) when a page is a picture and nothing here can
+                read pictures.
+        """
+        ...
+
+    def lab_report(self, pages: Sequence[PaperPage]) -> LabReport:
+        """The laboratory values on ``pages``, as proposals only. Pure; the same pages give the same report."""
+        ...
+
+
+# -- the other abilities of the mission: registered here, provided by later plugins ------------------------------------
+@runtime_checkable
+class ImageAnalyser(Protocol):
+    """Describes a medical image; never a diagnosis."""
 
     def model(self) -> ModelInfo: ...
 
@@ -194,6 +277,7 @@ CAPABILITIES: dict[str, type] = {
     "speech_to_text": SpeechToText,
     "chat_model": ChatModel,
     "text_to_speech": TextToSpeech,
+    "document_reader": DocumentReader,
     "image_analyser": ImageAnalyser,
     "face_verifier": FaceVerifier,
     "cloud_sync": CloudSync,
