@@ -12,6 +12,7 @@ from appliance.plugin_api.capabilities import (
     CAPABILITIES,
     ChatModel,
     CloudSync,
+    DocumentReader,
     FaceVerifier,
     ImageAnalyser,
     ModelInfo,
@@ -136,6 +137,10 @@ class PluginAbilities:
     def text_to_speech(self, request: Any = None) -> Choice[TextToSpeech]:
         """Raises ``capability.unavailable`` (503)."""
         return self.choose("text_to_speech", request)
+
+    def document_reader(self, request: Any = None) -> Choice[DocumentReader]:
+        """Raises ``capability.unavailable`` (503)."""
+        return self.choose("document_reader", request)
 
     def image_analyser(self, request: Any = None) -> Choice[ImageAnalyser]:
         """Raises ``capability.unavailable`` (503)."""

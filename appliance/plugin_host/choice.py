@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from appliance.plugin_api.capabilities import ChatModel, ModelInfo, SpeechToText, TextToSpeech
+from appliance.plugin_api.capabilities import ChatModel, DocumentReader, ModelInfo, SpeechToText, TextToSpeech
 
 T = TypeVar("T")
 
@@ -33,6 +33,10 @@ class Abilities(Protocol):
         ...
 
     def text_to_speech(self, request: Any = None) -> Choice[TextToSpeech]:
+        """Raises ``capability.unavailable`` (503)."""
+        ...
+
+    def document_reader(self, request: Any = None) -> Choice[DocumentReader]:
         """Raises ``capability.unavailable`` (503)."""
         ...
 

@@ -1,12 +1,13 @@
 """The conformance kit: what every engine and every provider must keep, as plain functions for pytest.
 
 - ``InProcessEngine``  runs an ``Engine`` without a child process, behind the same calls as the real handle
-- ``check_engine``, ``check_speech_to_text``, ``check_chat_model``, ``check_text_to_speech``  the conformance suites;
-  they raise AssertionError
+- ``check_engine``, ``check_speech_to_text``, ``check_chat_model``, ``check_text_to_speech``, ``check_document_reader``  the
+  conformance suites; they raise AssertionError
 - ``echo_engine``      an engine that misbehaves on request, for tests of whoever talks to engines
 """
 
 from appliance.plugin_api.testing.conformance import check_chat_model, check_engine, check_speech_to_text
+from appliance.plugin_api.testing.papers import check_document_reader
 from appliance.plugin_api.testing.runner import EngineFailedError, InProcessEngine
 from appliance.plugin_api.testing.voices import check_text_to_speech
 
@@ -14,6 +15,7 @@ __all__ = [
     "EngineFailedError",
     "InProcessEngine",
     "check_chat_model",
+    "check_document_reader",
     "check_engine",
     "check_speech_to_text",
     "check_text_to_speech",
