@@ -7,11 +7,13 @@ beginning of the audio.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
 from appliance.plugin_api.engine import CallOptions
+from appliance.plugin_api.images import ImageAnalysis, ImageFacts, ImageOptions, LabelSet, PatientClaim
 from appliance.plugin_api.paper import LabReport, PaperFacts, PaperPage
 
 SAMPLE_RATE_HZ = 16_000
@@ -258,14 +260,47 @@ class DocumentReader(Protocol):
         ...
 
 
-# -- the other abilities of the mission: registered here, provided by later plugins ------------------------------------
+# -- pictures -------------------------------------------------------------------------------------------------------
 @runtime_checkable
-class ImageAnalyser(Protocol):
-    """Describes a medical image; never a diagnosis."""
+class ImageReader(Protocol):
+    """Opens medical picture files (DICOM, JPEG, PNG, HEIC) where a hostile one can hurt nobody. It needs no model of its own.
+
+    ``image`` is a file on this node, kept by the caller until the call ends. Every method raises
+    ``ProntuarioError``: ``image.unsupported`` (415), ``image.damaged`` (422), ``image.too_large`` (413), ``image.no_pixels`` (422),
+    ``image.wrong_patient`` (409, when a claim is given and the header names somebody else), ``image.frame`` (404), engine errors.
+    """
 
     def model(self) -> ModelInfo: ...
 
+    async def inspect(self, image: Path, claim: PatientClaim | None, call: CallOptions) -> ImageFacts:
+        """What the picture is; its first frame is decoded, so that a hopeless one is refused when it is handed in."""
+        ...
 
+    async def png(self, image: Path, frame: int, longest_side: int, call: CallOptions) -> bytes:
+        """One frame for the eye, windowed and upright, at most ``longest_side`` pixels long."""
+        ...
+
+
+@runtime_checkable
+class ImageAnalyser(Protocol):
+    """Scores findings in a medical picture; never a diagnosis."""
+
+    def model(self) -> ModelInfo: ...
+
+    def label_sets(self) -> Sequence[LabelSet]:
+        """What ``ImageOptions.label_set`` may be, the provider's own choice first; none while the model is not ready."""
+        ...
+
+    async def analyse(self, image: Path, options: ImageOptions, call: CallOptions) -> ImageAnalysis:
+        """Look at the picture; ``image`` as for ``ImageReader``.
+
+        Raises:
+            ProntuarioError: as ``ImageReader``; ``image.label_set``, ``image.label`` (404), engine errors.
+        """
+        ...
+
+
+# -- the cloud ------------------------------------------------------------------------------------------------------
 @runtime_checkable
 class CloudSync(Protocol):
     """Mirrors the record outside, where the phase allows it."""
@@ -278,6 +313,7 @@ CAPABILITIES: dict[str, type] = {
     "chat_model": ChatModel,
     "text_to_speech": TextToSpeech,
     "document_reader": DocumentReader,
+    "image_reader": ImageReader,
     "image_analyser": ImageAnalyser,
     "face_verifier": FaceVerifier,
     "cloud_sync": CloudSync,

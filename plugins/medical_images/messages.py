@@ -1,0 +1,134 @@
+"""What travels between the provider and its two children, as msgpack.
+
+The *reader* opens hostile files and gives plain pixels; it may crash without hurting a loaded model. The *model* sees only those
+pixels, one frame a request, so that frames of all users share its batches and either node of a pair may work on them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from appliance.plugin_api.images import LabelSet, PatientClaim
+
+# -- the reader's requests ----------------------------------------------------------------------------------------------
+INSPECT = "inspect"
+"""``Inspect`` → one ``ImageFacts``."""
+FRAMES = "frames"
+"""``ReadFrames`` → one ``Picture`` for each frame, in the order asked for."""
+DRAW = "draw"
+"""``Draw`` → one PNG, as it is."""
+
+# -- the model's requests -----------------------------------------------------------------------------------------------
+FIND = "find"
+"""``Find`` → one ``Found``."""
+HEAT = "heat"
+"""``Heat`` → one ``HeatGrid``."""
+DESCRIBE = "describe"
+"""``Describe`` → one ``Description``; only where ``ModelFacts.describes``."""
+
+# Codes by which the model's child says why a request failed; the reader's are in reading/errors.py.
+UNKNOWN_LABEL_SET = "image.label_set"
+UNKNOWN_LABEL = "image.label"
+
+
+class Inspect(msgspec.Struct, frozen=True, array_like=True):
+    """Look at a file without decoding more than one frame of it."""
+
+    path: str
+    claim: PatientClaim | None = None
+
+
+class ReadFrames(msgspec.Struct, frozen=True, array_like=True):
+    """Decode some frames. ``square``: exactly ``side`` × ``side`` pixels (as SigLIP is trained); else at most ``side`` long."""
+
+    path: str
+    frames: tuple[int, ...]
+    side: int
+    square: bool = True
+    claim: PatientClaim | None = None
+
+
+class Picture(msgspec.Struct, frozen=True, array_like=True):
+    """One frame as uint8 RGB, rows from the top, ``height`` × ``width`` × 3 bytes, windowed and upright."""
+
+    frame: int
+    width: int
+    height: int
+    rgb: bytes
+
+
+class HeatGrid(msgspec.Struct, frozen=True, array_like=True):
+    """How much each patch speaks for a label: ``rows`` × ``columns`` values from 0 to 1, rows from the top."""
+
+    rows: int
+    columns: int
+    values: tuple[float, ...]
+
+
+class Draw(msgspec.Struct, frozen=True, array_like=True):
+    """A frame as a PNG, at most ``side`` long, with a heat map over it if one is given."""
+
+    path: str
+    frame: int
+    side: int
+    grid: HeatGrid | None = None
+    claim: PatientClaim | None = None
+
+
+class Find(msgspec.Struct, frozen=True, array_like=True):
+    """Score every label of a set on one picture (``ModelFacts.side`` square)."""
+
+    picture: Picture
+    label_set: str
+
+
+class LabelScore(msgspec.Struct, frozen=True, array_like=True):
+    """One label's score, 0 to 1; ``calibrated`` as in ``Finding``."""
+
+    label: str
+    pt: str
+    en: str
+    score: float
+    calibrated: bool
+
+
+class Found(msgspec.Struct, frozen=True, array_like=True):
+    """All labels of the set, in the set's order."""
+
+    scores: tuple[LabelScore, ...]
+
+
+class Heat(msgspec.Struct, frozen=True, array_like=True):
+    """Where on this picture a label's evidence lies."""
+
+    picture: Picture
+    label_set: str
+    label: str
+
+
+class Describe(msgspec.Struct, frozen=True, array_like=True):
+    """Describe the picture in words."""
+
+    picture: Picture
+    language: Literal["pt", "en"] = "pt"
+
+
+class Description(msgspec.Struct, frozen=True, array_like=True):
+    """The words."""
+
+    text: str
+
+
+class ModelFacts(msgspec.Struct, frozen=True):
+    """What the model's child tells of itself in ``Loaded.info`` (``msgspec.to_builtins``), once, when it is ready.
+
+    ``side``: the square it sees, in pixels. ``by_modality``: which label set is meant for a DICOM modality such as ``CR``; the
+    first of ``label_sets`` serves where it says nothing.
+    """
+
+    side: int
+    label_sets: tuple[LabelSet, ...]
+    by_modality: dict[str, str] = {}
+    describes: bool = False
