@@ -172,28 +172,36 @@ class TextToSpeech(Protocol):
 
 
 # -- faces ----------------------------------------------------------------------------------------------------------
-class DescribedFace(msgspec.Struct, frozen=True, array_like=True):
-    """One face in one picture.
+FaceProblem = Literal["", "none", "several", "too_small", "blurred", "unreadable"]
+"""Why a picture has no embedding: no face, more than one, one too small or too blurred, or no picture at all."""
 
-    ``box`` is (left, top, right, bottom) in pixels of the picture as it stands upright (EXIF orientation applied); ``score`` is the
-    detector's confidence, 0 to 1. Angles are in degrees, estimated from the picture alone: ``yaw`` grows as the person turns the
-    head to their own left, ``pitch`` as they raise the chin. ``embedding`` is little-endian float32 of Euclidean length 1, as many
-    values for every face of a model; two faces are compared by the Euclidean distance, 0 (same) to 2.
+
+class DescribedFace(msgspec.Struct, frozen=True, array_like=True):
+    """Where one face is in a picture and how it is turned.
+
+    ``box`` is (left, top, right, bottom) in pixels of the upright picture; ``score`` is the detector's confidence, 0 to 1. Angles are
+    in degrees, estimated from this picture alone, so trust their change from frame to frame: ``yaw`` grows as the person turns the
+    head to their own left, ``pitch`` as they raise the chin.
     """
 
     box: tuple[float, float, float, float]
     score: float
     yaw: float
     pitch: float
-    embedding: bytes
 
 
 class FrameFaces(msgspec.Struct, frozen=True, array_like=True):
-    """The faces of one picture, largest first, and its size in pixels. None at all is an answer, not an error."""
+    """One picture: its size in pixels, its faces, largest first, and the embedding of the largest, or the ``problem``.
+
+    ``embedding`` is little-endian float32 of Euclidean length 1, as many values for every face of a model; two faces are compared
+    by the Euclidean distance, 0 (same) to 2. Exactly one of ``embedding`` and ``problem`` is empty.
+    """
 
     width: int
     height: int
-    faces: tuple[DescribedFace, ...]
+    faces: tuple[DescribedFace, ...] = ()
+    embedding: bytes = b""
+    problem: FaceProblem = ""
 
 
 class FaceDescription(msgspec.Struct, frozen=True):
@@ -222,10 +230,10 @@ class FaceVerifier(Protocol):
         ...
 
     async def describe(self, frames: Sequence[bytes], call: CallOptions) -> FaceDescription:
-        """Find, align and embed the faces of JPEG or PNG pictures. Nothing of a picture is kept, not even in a log.
+        """Find, align and embed the faces of up to 16 JPEG or PNG pictures. Nothing of a picture is kept, not even in a log.
 
         Raises:
-            ProntuarioError: ``invalid`` 422 with the field ``frames[i]`` for a picture that can't be read, engine errors.
+            ProntuarioError: engine errors. A picture that can't be used is an answer with a ``problem``, not an error.
         """
         ...
 
