@@ -6,7 +6,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -120,6 +120,23 @@ class Security(_Section, frozen=True):
     master_key: Literal["auto", "keychain", "passphrase", "file"] = "auto"
 
 
+class Faces(_Section, frozen=True):
+    """A face as an optional second signal, 1:1, after password and device; and what asks for a person confirmed anew. In seconds."""
+
+    enabled: bool = False
+    """Let people enrol and use their face; needs a face model and its calibrated threshold besides."""
+    required_for: tuple[Literal["sign", "export"], ...] = ()
+    """What needs a person who was confirmed anew, by face or, always, by password: signing a note, exporting one."""
+    confirmed_s: float = 120.0
+    """How long a confirmation holds."""
+    challenge_s: float = 60.0
+    """How long the frames for a challenge may take."""
+    steps: Annotated[int, msgspec.Meta(ge=2, le=5)] = 3
+    """Gestures that a challenge asks for."""
+    remember_frames_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 90
+    """How long frames that were sent are recognised when they are sent again (only their SHA-256 is kept)."""
+
+
 class Memory(_Section, frozen=True):
     """The node's budget for models, in bytes; 0 means 60 % of the machine."""
 
@@ -158,6 +175,7 @@ class Config(_Section, frozen=True):
     cluster: Cluster = Cluster()
     store: Store = Store()
     security: Security = Security()
+    faces: Faces = Faces()
     memory: Memory = Memory()
     dictation: Dictation = Dictation()
     notes: Notes = Notes()
