@@ -158,6 +158,48 @@ class Notes(_Section, frozen=True):
     """The template of a dictation whose client names none: ``soap``, ``evolucao``, ``anamnese`` or ``alta``."""
 
 
+class Power(_Section, frozen=True):
+    """The UPS that feeds this machine, asked over the network. Times in seconds."""
+
+    kind: Literal["none", "nut", "apcupsd"] = "none"
+    """``nut``: a NUT server (upsd); ``apcupsd``: apcupsd's network information server."""
+    host: str = "127.0.0.1"
+    port: int = 0
+    """0: the protocol's own, 3493 for NUT and 3551 for apcupsd."""
+    ups: str = "ups"
+    """NUT's name of the UPS."""
+    poll_s: float = 2.0
+    confirm_s: float = 5.0
+    """On battery, or low, for so long before anything is done."""
+    calm_s: float = 60.0
+    """Mains back for so long before it counts as back."""
+    low_charge_percent: float = 20.0
+    """On battery and at most this full counts as low, whatever the UPS says itself."""
+    low_runtime_s: float = 180.0
+    handover_s: float = 30.0
+    """How long a shutdown waits for a handover that it asked for."""
+    shutdown_command: tuple[str, ...] = ()
+    """Run when the record is closed; empty: on macOS ``sudo -n /sbin/shutdown -h now``, elsewhere none."""
+
+
+class Alerts(_Section, frozen=True):
+    """Whom alerts are sent to, besides the dashboard; never outside ``networks``."""
+
+    networks: tuple[str, ...] = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "fc00::/7", "::1/128")
+    """The hospital's own networks: a target that lies elsewhere is never called."""
+    least: Literal["warning", "critical"] = "warning"
+    """What is sent: everything, or only what is critical."""
+    email_to: tuple[str, ...] = ()
+    email_from: str = "prontuario@localhost"
+    smtp_host: str = ""
+    smtp_port: int = 25
+    smtp_starttls: bool = False
+    smtp_ca: str = ""
+    """A PEM file of the authority that signed the mail server's certificate; empty: the system's."""
+    webhooks: tuple[str, ...] = ()
+    """``http://`` or ``https://`` addresses that get each alert as JSON."""
+
+
 class Logging(_Section, frozen=True):
     """Structured logs: JSON lines to the file, people's lines to the terminal."""
 
@@ -179,6 +221,8 @@ class Config(_Section, frozen=True):
     memory: Memory = Memory()
     dictation: Dictation = Dictation()
     notes: Notes = Notes()
+    power: Power = Power()
+    alerts: Alerts = Alerts()
     logging: Logging = Logging()
     capabilities: dict[str, tuple[str, ...]] = {}
     disabled_plugins: tuple[str, ...] = ()

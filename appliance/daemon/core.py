@@ -25,6 +25,8 @@ from appliance.daemon.lifeline import announce, stop_event
 from appliance.daemon.lock import HomeLock
 from appliance.daemon.packs_desk import PacksDesk
 from appliance.daemon.pair.node import open_pair
+from appliance.daemon.power import wait_for_the_end, watch_alone, watch_paired
+from appliance.operations.power.switch_off import SwitchOff
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.security.steady_time import SteadyTime
 from appliance.telemetry.logs import configure, get_logger
@@ -60,25 +62,31 @@ def run_core(home: Path, config: Config, *, ready_fd: int | None, leash_fd: int 
 
 
 async def _serve(paths: Paths, config: Config, ready_fd: int | None, leash_fd: int | None) -> None:
-    stop = stop_event(leash_fd)
+    stop, off = stop_event(leash_fd), SwitchOff(config.power.shutdown_command)
     async with AsyncExitStack() as stack:
         if config.cluster.mode == "paired":
-            await _serve_paired(stack, paths, config, ready_fd, stop)
+            await _serve_paired(stack, paths, config, ready_fd, (stop, off))
         else:
             core = await assemble(stack, paths, config)
             await core.start_alone(stack)
+            watch_alone(stack, core, stop, off)
             await prepare_dashboard_device(core.identity, core.store, paths, core.clock.now())
             await _open_control(stack, core, {})
             await _serve_api(core, ready_fd, stop)
         log.info("core drains")
+    if off.ordered:
+        await off.carry_out()
+        await wait_for_the_end(stop_event(leash_fd))
     log.info("core ended")
 
 
 async def _serve_paired(
-    stack: AsyncExitStack, paths: Paths, config: Config, ready_fd: int | None, stop: asyncio.Event
+    stack: AsyncExitStack, paths: Paths, config: Config, ready_fd: int | None, ends: tuple[asyncio.Event, SwitchOff]
 ) -> None:
     """The API answers from the first moment, whatever the role; it goes last, once the record was handed over."""
+    stop, off = ends
     node = await open_pair(stack, paths, config)
+    watch_paired(stack, node, stop, off)
     await node.core.start_plugins(stack)
     await _open_control(stack, node.core, node.desk.verbs())
     drained = asyncio.Event()

@@ -92,6 +92,8 @@ class AdmissionQueue(Generic[R]):
         self._lanes: dict[Lane, _LaneQueue[R]] = {lane: _LaneQueue() for lane in _ORDER}
         self._count = 0
         self._turn = 0
+        self.held: frozenset[Lane] = frozenset()
+        """Lanes that wait for the time being: their requests are queued, and none of them is next."""
 
     def __len__(self) -> int:
         return self._count
@@ -108,7 +110,7 @@ class AdmissionQueue(Generic[R]):
 
     def pop(self, may_run: Callable[[R], bool] = lambda _: True) -> R | None:
         """The next one that may run, or None."""
-        waiting = [lane for lane in _ORDER if self._lanes[lane]]
+        waiting = [lane for lane in _ORDER if self._lanes[lane] and lane not in self.held]
         if (self._turn + 1) % TURNS_UNTIL_THE_LAST_LANE == 0:
             waiting.reverse()
         for lane in waiting:

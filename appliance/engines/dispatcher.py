@@ -183,6 +183,16 @@ class Dispatcher:
         self._targets.own.line = line
         self.pump()
 
+    @property
+    def held(self) -> frozenset[Lane]:
+        """Lanes that wait for the time being."""
+        return self._queue.held
+
+    def hold(self, lanes: frozenset[Lane]) -> None:
+        """Requests of these lanes wait, until ``hold`` names others; what runs already is not touched."""
+        self._queue.held = lanes
+        self.pump()
+
     def pump(self) -> None:
         """Hand over as many requests as there are slots for."""
         while (request := self._next()) is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from functools import partial
+from typing import Final
 
 import msgspec
 
@@ -13,7 +14,7 @@ from appliance.engines.ledger import MemoryLedger
 from appliance.engines.shared_block import remove_stale_blocks
 from appliance.engines.supervisor import EngineSupervisor
 from appliance.engines.watch import Rhythm
-from appliance.plugin_api.engine import EngineSpec, EngineStatus
+from appliance.plugin_api.engine import EngineSpec, EngineStatus, Lane
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.hooks import Health, HealthCheck
 from appliance.telemetry.logs import get_logger
@@ -40,6 +41,9 @@ class EngineReport(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+_BACKGROUND: Final = frozenset({Lane.BACKGROUND})
+
+
 class EngineFleet:
     """Owns the supervisors. Add engines, then start; an engine that is refused does not keep the others from starting."""
 
@@ -51,6 +55,7 @@ class EngineFleet:
         self._rhythm = rhythm
         self._engines: dict[str, EngineSupervisor] = {}
         self._beside: set[EngineSupervisor] = set()
+        self._held: frozenset[Lane] = frozenset()
         self._generations = itertools.count(2)
 
     def make(self, spec: EngineSpec, plugin: str) -> EngineSupervisor:
@@ -61,6 +66,7 @@ class EngineFleet:
         """A candidate for the place of the engine of the same name; ``stop`` ends it too, until ``discard`` did."""
         ledger = self.ledger.beside(f"#{next(self._generations)}")
         engine = EngineSupervisor(spec, ledger, plugin=plugin, metrics=self._metrics, rhythm=self._rhythm)
+        engine.requests.hold(self._held)
         self._beside.add(engine)
         return engine
 
@@ -87,6 +93,7 @@ class EngineFleet:
         """
         if engine.spec.name in self._engines:
             raise ValueError(f"an engine named {engine.spec.name!r} exists already")
+        engine.requests.hold(self._held)
         self._engines[engine.spec.name] = engine
         if self._metrics is not None:
             self._metrics.show(engine)
@@ -101,6 +108,12 @@ class EngineFleet:
     def engines(self) -> list[EngineSupervisor]:
         """All of them."""
         return list(self._engines.values())
+
+    def hold_background(self, on: bool) -> None:
+        """Let background work wait in its queues, or go on: what a node does on battery."""
+        self._held = _BACKGROUND if on else frozenset()
+        for engine in (*self._engines.values(), *self._beside):
+            engine.requests.hold(self._held)
 
     def restart(self, name: str) -> bool:
         """A person says so: end the engine's process and start another, or close its open circuit and start now.

@@ -111,3 +111,14 @@ def test_drain_empties_every_lane() -> None:
     assert set(queue.drain()) == tickets
     assert len(queue) == 0
     assert queue.pop() is None
+
+
+def test_a_held_lane_waits_in_its_place_and_goes_on_afterwards() -> None:
+    queue: AdmissionQueue[Ticket] = AdmissionQueue(100)
+    for lane in (Lane.BACKGROUND, Lane.INTERACTIVE):
+        queue.push(Ticket("ana", lane))
+    queue.held = frozenset({Lane.BACKGROUND})
+    assert [ticket.lane for ticket in everyone(queue)] == [Lane.INTERACTIVE]
+    assert len(queue) == 1
+    queue.held = frozenset()
+    assert [ticket.lane for ticket in everyone(queue)] == [Lane.BACKGROUND]

@@ -11,7 +11,7 @@ import pytest
 from appliance.engines.fleet import EngineFleet
 from appliance.engines.ledger import MemoryLedger
 from appliance.engines.watch import Rhythm
-from appliance.plugin_api.engine import EngineSpec
+from appliance.plugin_api.engine import EngineSpec, Lane
 from appliance.telemetry.health import HealthRegistry
 from appliance.telemetry.metrics import Metrics
 
@@ -66,6 +66,23 @@ async def test_a_person_restarts_an_engine_and_it_answers_again(fleet: EngineFle
     await until(lambda: fleet.report()[0].status == "ready" and fleet.report()[0].pid not in (0, before.pid))
     assert fleet.report()[0].restarts == before.restarts + 1
     assert await ask(fleet.engine("one"), "echo", b"x") == [b"x"]
+
+
+async def test_on_battery_background_work_waits_and_people_are_served(
+    fleet: EngineFleet, ask: Ask, until: Until
+) -> None:
+    fleet.add(fleet.make(EngineSpec("one", ECHO), "toy"))
+    await fleet.start()
+    assert await fleet.wait_ready(60)
+    fleet.hold_background(True)
+    engine = fleet.engine("one")
+    later = asyncio.create_task(ask(engine, "echo", b"later", lane=Lane.BACKGROUND))
+    await until(lambda: engine.waiting == 1)
+    assert await ask(engine, "echo", b"now") == [b"now"]
+    assert not later.done()
+    assert fleet.make_beside(EngineSpec("one", ECHO), "toy").requests.held == {Lane.BACKGROUND}
+    fleet.hold_background(False)
+    assert await later == [b"later"]
 
 
 async def test_two_engines_can_not_have_one_name(fleet: EngineFleet) -> None:

@@ -47,8 +47,11 @@ _TOLD: Final = {Role.PRIMARY: "primary", Role.FENCED: "fenced"}
 class PairNode:
     """Made by ``open``; ``run`` serves the roles until ``stop``."""
 
-    def __init__(self, core: Core, roles: RoleLoop, hands: Hands, reign: Reign, desk: PairDesk) -> None:
+    def __init__(
+        self, core: Core, roles: RoleLoop, hands: Hands, reign: Reign, *, desk: PairDesk, neighbour: Neighbour
+    ) -> None:
         self.core = core
+        self.neighbour = neighbour
         self.roles = roles
         self.desk = desk
         self._hands = hands
@@ -125,7 +128,7 @@ async def open_pair(stack: AsyncExitStack, paths: Paths, config: Config) -> Pair
         _settings(config), hands, EtcdKeys(client), LeaseClock(), timeline=Timeline(_timeline(paths)),
         on_change=opening.changed,
     )  # fmt: skip
-    node = PairNode(core, roles, hands, reign, desk)
+    node = PairNode(core, roles, hands, reign, desk=desk, neighbour=neighbour)
     opening.node = node
     drills = Drills(roles, slot, core.clock, lambda: stop_watch(paths, config))
     desk.sit(roles, drills)
