@@ -10,6 +10,8 @@ from appliance.api.admin_cluster import ClusterDesk
 from appliance.api.admin_node import NodeProbe, requests_answered
 from appliance.api.admin_sources import AdminSources
 from appliance.api.application import Application, build_application
+from appliance.api.identity_faces import face_routes
+from appliance.api.identity_faces_guard import confirmed
 from appliance.api.standing import Standing
 from appliance.care.service import Consults
 from appliance.config import Config, Paths
@@ -21,6 +23,7 @@ from appliance.plugin_api.http import AnyRoute
 from appliance.plugin_host.host import PluginHost
 from appliance.security.audit_heads import HeadSigner
 from appliance.security.authority import Authority
+from appliance.security.faces.desk import FaceDesk
 from appliance.security.identity import Identity
 from appliance.security.policy import Policy
 from appliance.security.vault import Vault
@@ -75,8 +78,14 @@ def _runner(job: PluginJob) -> Callable[[Job], Awaitable[None]]:
 def build_api(parts: Parts) -> Application:
     """The whole API as one ASGI application."""
     config = parts.config
+    abilities = parts.host.abilities
+    faces = FaceDesk(parts.store, parts.vault, parts.clock, config.faces, lambda: abilities.face_verifier().instance)
     return build_application(
-        [*_clinical_routes(parts), *_node_routes(parts)],
+        [
+            *confirmed(_clinical_routes(parts), faces),
+            *face_routes(faces, parts.identity, parts.store),
+            *_node_routes(parts),
+        ],
         identity=parts.identity,
         store=parts.store,
         metrics=parts.metrics,

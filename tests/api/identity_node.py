@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,8 +111,12 @@ def csr_of(key: ec.EllipticCurvePrivateKey | None = None) -> str:
     return request.public_bytes(serialization.Encoding.PEM).decode()
 
 
+MoreRoutes = Callable[[Database, Vault, Identity, HandClock], Sequence[AnyRoute]]
+
+
 @asynccontextmanager
-async def identity_node(folder: Path) -> AsyncIterator[IdentityNode]:
+async def identity_node(folder: Path, more: MoreRoutes | None = None) -> AsyncIterator[IdentityNode]:
+    """A node with the routes of identity, and with those that ``more`` makes over its parts."""
     config, clock, metrics = Config(api=Api(port=0, drain_s=1), store=Store(litestream=False)), HandClock(), Metrics()
     # TLS checks certificates against the machine's clock, so this node's clock starts there.
     clock.wall = SystemClock().now()
@@ -122,6 +126,7 @@ async def identity_node(folder: Path) -> AsyncIterator[IdentityNode]:
         hasher = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
         identity = Identity(store, vault, authority, clock, config.security, hasher=hasher)
         routes = identity_api.routes(identity, authority, store, HeadSigner.open(paths, vault), clock, address=ADDRESS)
+        routes += more(store, vault, identity, clock) if more is not None else []
         app = build_application(
             routes,
             identity=identity,
