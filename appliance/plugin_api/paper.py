@@ -13,6 +13,7 @@ Doubt = Literal[
     "unit_missing",
     "unit_unknown",
     "unit_unexpected",
+    "unit_misread",
     "digits_unsure",
     "separator_unsure",
     "implausible",
@@ -31,7 +32,10 @@ class Box(msgspec.Struct, frozen=True, array_like=True):
 
 
 class PaperWord(msgspec.Struct, frozen=True, array_like=True):
-    """One word. ``confidence``, 0 to 1, is the recogniser's own; 1 for the text that a PDF itself carries."""
+    """One word. ``confidence``, 0 to 1, is the recogniser's own.
+
+    1 for the text that a PDF itself carries; 0 where a second look at a number saw other digits.
+    """
 
     text: str
     box: Box

@@ -1,0 +1,1 @@
+"""The document_reader plugin; see README.md."""
