@@ -160,7 +160,7 @@ async def test_engines_and_plugins_show_what_runs(running_node: RunningNode) -> 
         await page.goto("/engines")
         await expect(page.locator("#content")).to_contain_text("demonstração", timeout=PATIENCE_MS)
         await page.goto("/plugins")
-        for name in ("whisper_stt", "medgemma_chat", "medical_images", "facenet_auth", "gcp_sync", "speech_out"):
+        for name in ("whisper_stt", "medgemma_chat", "medical_images", "facenet_auth", "gcp_sync", "speech_out", "document_reader"):
             await expect(page.get_by_role("heading", name=name)).to_be_visible(timeout=PATIENCE_MS)
 
 

@@ -15,7 +15,8 @@ from appliance.plugin_host.host import PluginHost, PluginReport
 
 pytestmark = pytest.mark.usefixtures("unpolluted_path")
 TOML = (
-    'disabled_plugins = ["whisper_stt", "medgemma_chat", "medical_images", "facenet_auth", "gcp_sync", "speech_out"]\n'
+    'disabled_plugins = ["whisper_stt", "medgemma_chat", "medical_images", "facenet_auth", "gcp_sync",'
+    ' "speech_out", "document_reader"]\n'
 )
 GREEDY = """
 from appliance.plugin_api.hooks import *

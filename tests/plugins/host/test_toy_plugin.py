@@ -21,7 +21,8 @@ from appliance.plugin_host.signature import sign_folder
 
 pytestmark = pytest.mark.usefixtures("unpolluted_path")
 TOML = (
-    'disabled_plugins = ["whisper_stt", "medgemma_chat", "medical_images", "facenet_auth", "gcp_sync", "speech_out"]\n'
+    'disabled_plugins = ["whisper_stt", "medgemma_chat", "medical_images", "facenet_auth", "gcp_sync",'
+    ' "speech_out", "document_reader"]\n'
 )
 PRODUCTION = '[node]\nprofile = "production"\n'
 
