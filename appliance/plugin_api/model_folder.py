@@ -15,7 +15,8 @@ MODEL_FOLDER = define(
     pt=("A pasta do modelo não serve: falta {missing}.", "Corrija o caminho na configuração ou instale um pacote."),
     en=("The model folder is not usable: {missing} is missing.", "Correct the configured path or install a pack."),
 )
-_WEIGHT_SUFFIXES: Final = (".safetensors", ".npz")
+_WEIGHT_SUFFIXES: Final = (".safetensors", ".npz", ".onnx")
+_PACKAGE_SUFFIX: Final = ".mlpackage"
 _BLOCK_BYTES: Final = 1 << 20
 
 
@@ -43,8 +44,11 @@ def find_model_folder(*, configured: str | None, models_dir: Path, capability: s
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The weight files of a folder, by name."""
-    return sorted(path for path in folder.iterdir() if path.suffix in _WEIGHT_SUFFIXES and path.is_file())
+    """The weight files of a folder, by name; of a Core ML package (a folder itself) all files."""
+    packages = [path for path in folder.iterdir() if path.suffix == _PACKAGE_SUFFIX and path.is_dir()]
+    plain = (path for path in folder.iterdir() if path.suffix in _WEIGHT_SUFFIXES)
+    inner = (path for package in packages for path in package.rglob("*"))
+    return sorted(path for path in (*plain, *inner) if path.is_file())
 
 
 def weight_bytes(folder: Path) -> int:
