@@ -22,6 +22,7 @@ class Subject(enum.IntEnum):
 _CLINICAL: Final = frozenset(
     {
         "care_note", "care_note_version", "care_transcript", "care_segment", "care_dictation", "care_chunk",
+        "care_document", "care_document_page", "care_proposal",
         "record_version",
     }
 )  # fmt: skip

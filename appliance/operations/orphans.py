@@ -22,7 +22,7 @@ from appliance.telemetry.logs import get_logger
 log = get_logger("blobs")
 SAFE_AGE_S: Final = 48 * 3600.0
 KEEP_ASIDE_S: Final = 30 * 24 * 3600.0
-NAMED_BY: Final = (("care_chunk", "blob"),)
+NAMED_BY: Final = (("care_chunk", "blob"), ("care_document", "blob"))
 """Every column of the schema that names blobs; a test compares this with the schema."""
 
 
