@@ -11,12 +11,16 @@ from typing import Any, Final
 
 import msgspec
 
+from appliance.operations.packs import coreml_contents, onnx_contents
 from appliance.operations.packs.errors import FORMAT, PICKLE, TRUNCATED
 from appliance.operations.packs.manifest import PackManifest
 
 WEIGHTS: Final = ".safetensors"
 INDEX: Final = ".safetensors.index.json"
 CONFIG: Final = "config.json"
+NETWORKS: Final = frozenset({onnx_contents.SUFFIX, coreml_contents.SUFFIX})
+"""Formats of whole networks. Only engines that run them may be given some."""
+_OF_NETWORKS: Final = frozenset({"face_verifier"})
 _TEXT_SUFFIXES: Final = frozenset({".txt", ".md", ".jinja", ".tiktoken"})
 _TEXT_NAMES: Final = frozenset({"LICENSE", "LICENCE", "NOTICE", "README", "USE_POLICY"})
 _SENTENCEPIECE: Final = ".model"
@@ -42,7 +46,11 @@ def check_file(path: Path, relative: str) -> None:
     with path.open("rb") as file:
         _refuse_pickle(file.read(_LENGTH_BYTES + 1), relative)
     suffix = path.suffix.lower()
-    if suffix == WEIGHTS:
+    if coreml_contents.inside(relative):
+        coreml_contents.check_part(path, relative)
+    elif suffix == onnx_contents.SUFFIX:
+        onnx_contents.check_onnx(path, relative)
+    elif suffix == WEIGHTS:
         _check_safetensors(path, relative)
     elif suffix == ".json":
         _parse_json(path, relative)
@@ -67,8 +75,7 @@ def check_whole(folder: Path, manifest: PackManifest) -> None:
         raise FORMAT(file=CONFIG, reason="the pack lacks it")
     if not isinstance(_parse_json(folder / CONFIG, CONFIG), dict):
         raise FORMAT(file=CONFIG, reason="no JSON object")
-    if not any(name.endswith(WEIGHTS) for name in names):
-        raise FORMAT(file=f"*{WEIGHTS}", reason="the pack has no weights")
+    _check_networks(folder, manifest.capability, names)
     for name in sorted(names):
         if name.endswith(INDEX):
             parts = _parse_json(folder / name, name).get("weight_map")
@@ -79,7 +86,22 @@ def check_whole(folder: Path, manifest: PackManifest) -> None:
                     raise TRUNCATED(file=part)
 
 
+def _check_networks(folder: Path, capability: str, names: set[str]) -> None:
+    """A pack has weights, in a format that its capability's engines read; each Core ML package is whole."""
+    packages = {name.rpartition(f"{coreml_contents.SUFFIX}/")[0] for name in names if coreml_contents.inside(name)}
+    networks = [name for name in sorted(names) if name.endswith(onnx_contents.SUFFIX)]
+    networks += [f"{package}{coreml_contents.SUFFIX}" for package in sorted(packages)]
+    if networks and capability not in _OF_NETWORKS:
+        raise FORMAT(file=networks[0], reason=f"packs of {capability} hold {WEIGHTS} files")
+    if not networks and not any(name.endswith(WEIGHTS) for name in names):
+        raise FORMAT(file=f"*{WEIGHTS}", reason="the pack has no weights")
+    for package in sorted(packages):
+        coreml_contents.check_package(folder, f"{package}{coreml_contents.SUFFIX}")
+
+
 def _refuse_pickle(start: bytes, relative: str) -> None:
+    if coreml_contents.holds_weights(relative) and coreml_contents.looks_like_weights(start):
+        return
     weights = relative.lower().endswith(WEIGHTS)
     length = int.from_bytes(start[:_LENGTH_BYTES], "little")
     if weights and start[_LENGTH_BYTES:] == b"{" and length <= _MOST_HEADER:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from appliance.operations.packs.coreml_contents import holds_weights
 from appliance.operations.packs.errors import PATH, PICKLE
 from appliance.operations.packs.manifest import OWN_FILES, check_path
 
@@ -26,7 +27,7 @@ def survey(folder: Path) -> dict[str, Path]:
         if relative in OWN_FILES:
             continue
         check_path(relative)
-        if path.suffix.lower() in PICKLES:
+        if path.suffix.lower() in PICKLES and not holds_weights(relative):
             raise PICKLE(file=relative)
         found[relative] = path
     return found
