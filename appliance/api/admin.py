@@ -6,6 +6,7 @@ from typing import get_args
 
 import msgspec
 
+from appliance.api.admin_alerts import alert_routes
 from appliance.api.admin_audit import accesses
 from appliance.api.admin_cluster import cluster_routes
 from appliance.api.admin_engines import engine_routes
@@ -47,6 +48,7 @@ def routes(sources: AdminSources) -> list[AnyRoute]:
         _audit_route(sources),
         *cluster_routes(sources.cluster),
         *schedule_routes(sources.schedule),
+        *alert_routes(sources.alerts),
         *engine_routes(sources.engines, sources.restart_engine),
     ]
 

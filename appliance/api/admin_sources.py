@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from appliance.api.admin_alerts import AlertDesk
 from appliance.api.admin_cluster import ClusterDesk
 from appliance.api.admin_schedule import ScheduleDesk
 from appliance.api.admin_shapes import NodeFacts
@@ -41,5 +42,7 @@ class AdminSources:
     """None on a node alone."""
     schedule: ScheduleDesk | None = None
     """Recurring work, of this node and of the other one of a pair; None in tools and tests that have none."""
+    alerts: AlertDesk | None = None
+    """Alerts of both nodes; None in tools and tests that watch nothing."""
     restart_engine: Callable[[str], bool] = lambda _name: False
     """``EngineFleet.restart``: whether there is an engine of this name."""

@@ -20,6 +20,7 @@ from appliance.config import Config, Paths
 from appliance.daemon.background import SignedHeads
 from appliance.daemon.record import OpenRecord, RecordSession, RecordSlot
 from appliance.daemon.recurring import Recurring, own_proof
+from appliance.daemon.watching import Watching
 from appliance.daemon.wiring import Parts, build_api, register_jobs
 from appliance.engines.fleet import EngineFleet
 from appliance.engines.ledger import MemoryLedger
@@ -66,6 +67,7 @@ class Core:
     application: Application
     record: RecordSession
     recurring: Recurring
+    watching: Watching
 
     async def start_alone(self, stack: AsyncExitStack) -> None:
         """A node alone: open the record, then engines and plugins, then the work that waits; ``stack`` stops them."""
@@ -75,6 +77,7 @@ class Core:
         stack.push_async_callback(self.record.rest)
         await self.record.begin()
         self.recurring.furnish(self.blobs, self.store, [own_proof(self.paths, self.record, self.store)])
+        self.watching.open(stack, self.health, self.recurring.schedule, self.store)
         stack.push_async_callback(self.recurring.schedule.stop)
         await self.recurring.start()
 
@@ -110,6 +113,12 @@ async def assemble(
     host = PluginHost(config, paths, store=store, fleet=fleet)
     host.load()
     policy.register(host.permissions())
+    fallbacks = metrics.counter(
+        "capability_fallbacks_total",
+        "Times that a substitute was chosen as the best provider could not serve",
+        ("capability",),
+    )
+    host.abilities.fell_back = lambda capability: fallbacks.labels(capability).inc()
     jobs, signer, blobs = JobQueue(store, clock, metrics), HeadSigner.open(paths, vault), BlobStore(paths.blobs)
     consults = Consults(
         store=store, blobs=blobs, vault=vault, abilities=host.abilities, jobs=jobs, clock=clock,
@@ -119,9 +128,9 @@ async def assemble(
         store, vault=vault, identity=identity, jobs=jobs, consults=consults, heads=SignedHeads(store, signer, clock)
     )
     schedule = Schedule(paths.home / "data" / "schedule.json", clock, metrics)
-    recurring = Recurring(
-        paths, schedule, clock, config.cluster.node if config.cluster.mode == "paired" else config.node.name
-    )
+    node = config.cluster.node if config.cluster.mode == "paired" else config.node.name
+    recurring = Recurring(paths, schedule, clock, node)
+    watching = Watching(paths, config, clock, metrics, node)
     health = _health(config, host, fleet, record)
     health.add(HealthCheck("schedule", recurring.health))
     health.add(HealthCheck("log", LOSSES.health))
@@ -130,7 +139,7 @@ async def assemble(
     )
     parts = Parts(
         config=config, paths=paths, clock=clock, metrics=metrics, store=store, standing=standing, desk=desk, blobs=blobs, vault=vault,
-        recurring=recurring,
+        recurring=recurring, alerts=watching,
         consults=consults, authority=authority, identity=identity, policy=policy, signer=signer, fleet=fleet, host=host,
         jobs=jobs, health=health, version=version("prontuario"),
     )  # fmt: skip
@@ -138,7 +147,7 @@ async def assemble(
     return Core(
         config=config, paths=paths, clock=clock, metrics=metrics, store=store, vault=vault, authority=authority,
         identity=identity, host=host, fleet=fleet, blobs=blobs, jobs=jobs, health=health, application=build_api(parts), record=record,
-        recurring=recurring,
+        recurring=recurring, watching=watching,
     )  # fmt: skip
 
 

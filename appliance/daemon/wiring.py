@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from appliance.api import admin, care, fhir, identity, openai_compat
+from appliance.api.admin_alerts import AlertDesk
 from appliance.api.admin_cluster import ClusterDesk
 from appliance.api.admin_node import NodeProbe, requests_answered
 from appliance.api.admin_sources import AdminSources
@@ -48,6 +49,7 @@ class Parts:
     desk: ClusterDesk | None
     """The pair's operations; None on a node alone."""
     recurring: Recurring
+    alerts: AlertDesk
     blobs: BlobStore
     vault: Vault
     authority: Authority
@@ -151,5 +153,6 @@ def _admin_sources(parts: Parts) -> AdminSources:
         wake_jobs=parts.jobs.wake,
         cluster=parts.desk,
         schedule=parts.recurring,
+        alerts=parts.alerts,
         restart_engine=parts.fleet.restart,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from appliance.plugin_api.engine import EngineSpec
+from appliance.plugin_api.engine import EngineSpec, EngineStatus
 from appliance.telemetry.metrics import Metrics
 
 
@@ -24,6 +24,8 @@ class Shown(Protocol):
     def far_room(self) -> int: ...
     @property
     def resident_bytes(self) -> int: ...
+    @property
+    def status(self) -> EngineStatus: ...
 
 
 class EngineMetrics:
@@ -52,6 +54,10 @@ class EngineMetrics:
         self.away = metrics.gauge("engine_away", "Requests in the other node's engine", ("engine",))
         self.far_room = metrics.gauge("engine_far_room", "How many more the other node's engine may take", ("engine",))
         self.waiting = metrics.gauge("engine_waiting", "Requests in the queue", ("engine",))
+        self.limit = metrics.gauge("engine_queue_limit", "How many requests the queue holds at most", ("engine",))
+        self.circuit = metrics.gauge(
+            "engine_circuit_open", "Whether it died too often and is not started again by itself", ("engine",)
+        )
         self.running = metrics.gauge("engine_running", "Requests in the child", ("engine",))
         self.resident = metrics.gauge("engine_resident_bytes", "Resident memory of the child", ("engine",))
 
@@ -65,6 +71,8 @@ class EngineMetrics:
         name = engine.spec.name
         self.waiting.labels(name).set_function(lambda: engine.waiting)
         self.running.labels(name).set_function(lambda: engine.running)
+        self.limit.labels(name).set(engine.spec.queue_limit)
+        self.circuit.labels(name).set_function(lambda: engine.status is EngineStatus.CIRCUIT_OPEN)
         self.away.labels(name).set_function(lambda: engine.away)
         self.far_room.labels(name).set_function(lambda: engine.far_room)
         self.resident.labels(name).set_function(lambda: engine.resident_bytes)

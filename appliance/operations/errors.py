@@ -29,3 +29,18 @@ TASK_BUSY = define(
     pt=("A tarefa {name} já está em andamento.", "Espere ela terminar."),
     en=("The task {name} is running already.", "Wait for it to end."),
 )
+ALERT_UNKNOWN = define(
+    "alerts.unknown",
+    404,
+    pt=("Este alerta não existe mais.", "Atualize a lista de alertas."),
+    en=("This alert does not exist any more.", "Look at the list of alerts again."),
+)
+AUDIT_DAMAGED = define(
+    "audit.damaged",
+    500,
+    pt=(
+        "O registro de auditoria não confere: {count} problema(s).",
+        "Siga docs/runbooks/audit-mismatch.md; não apague nada.",
+    ),
+    en=("The audit log does not agree: {count} problem(s).", "Follow docs/runbooks/audit-mismatch.md; erase nothing."),
+)

@@ -92,6 +92,7 @@ class Schedule:
             self._memory[task.name] = Memory(due_s=self._now_s() + self._jitter(task.every_s))
         if self._meters is not None:
             self._meters.show(task.name, self._memory[task.name])
+            self._meters.watch(task.name, lambda: task.here() and self._is_late(task, self._memory[task.name]))
 
     def start(self) -> None:
         """Begin; what became due while the node was down runs after a while."""
@@ -258,6 +259,7 @@ class _Meters:
         label = ("task",)
         self._ok = metrics.gauge("schedule_last_success_seconds", "When it last succeeded, since 1970; 0: never", label)
         self._failing = metrics.gauge("schedule_failures", "Failed runs in a row; 0: the last one succeeded", label)
+        self._late = metrics.gauge("schedule_late", "Whether it has not succeeded for three periods", label)
         self._duration = metrics.gauge("schedule_duration_seconds", "How long its last run took", label)
         self._runs = metrics.counter("schedule_runs_total", "Runs by outcome", ("task", "outcome"))
 
@@ -266,6 +268,10 @@ class _Meters:
         self._failing.labels(name).set(memory.failures)
         if memory.last is not None:
             self._duration.labels(name).set(memory.last.seconds)
+
+    def watch(self, name: str, late: Callable[[], bool]) -> None:
+        """``late`` is asked whenever the metrics are read."""
+        self._late.labels(name).set_function(late)
 
     def ran(self, name: str, memory: Memory) -> None:
         self.show(name, memory)

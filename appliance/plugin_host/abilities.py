@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
@@ -100,6 +100,8 @@ class PluginAbilities:
             ConfigError: a tie between two providers; both are named.
         """
         self._order = order
+        self.fell_back: Callable[[str], None] = lambda _capability: None
+        """Told the capability whenever the best provider could not serve and another one does."""
         self._offers = {
             capability: [o for o in offers if o.provider.capability == capability] for capability in CAPABILITIES
         }
@@ -171,6 +173,8 @@ class PluginAbilities:
             if wanted in fitness:
                 place = fitness.index(wanted)
                 offer = ranked[place]
+                if place:
+                    self.fell_back(capability)
                 return Choice(offer.provider.instance, offer.plugin, offer.provider.name, degraded=place > 0)
         raise CAPABILITY_UNAVAILABLE(capability=capability, retry_after=_RETRY_AFTER_S)
 

@@ -112,6 +112,8 @@ async def test_gauges_tell_the_state_at_the_moment_of_reading(ask: Ask, until: U
     text = metrics.render().decode()
     assert 'prontuario_engine_waiting{engine="echo"} 2.0' in text
     assert 'prontuario_engine_running{engine="echo"} 1.0' in text
+    assert f'prontuario_engine_queue_limit{{engine="echo"}} {float(fleet.engine("echo").spec.queue_limit)}' in text
+    assert 'prontuario_engine_circuit_open{engine="echo"} 0.0' in text
     await fleet.stop(0.0)
     await asyncio.gather(*tasks, return_exceptions=True)
     assert 'prontuario_engine_waiting{engine="echo"} 0.0' in metrics.render().decode()

@@ -138,6 +138,8 @@ async def open_pair(stack: AsyncExitStack, paths: Paths, config: Config) -> Pair
     furnish(core, hands, following, neighbour)
     computing = Computing(neighbour, core.fleet, share=config.cluster.share_inference)
     desk.computing = computing
+    core.watching.join(neighbour, roles)
+    core.watching.open(stack, core.health, core.recurring.schedule, slot)
     stack.push_async_callback(core.recurring.schedule.stop)
     core.health.add(HealthCheck("fitness", fitness.health))
     core.health.add(HealthCheck("warm copy", following.health))

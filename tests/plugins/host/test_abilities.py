@@ -95,7 +95,10 @@ def test_a_provider_that_can_not_describe_itself_is_not_chosen() -> None:
 def test_it_recovers_as_soon_as_the_preferred_one_is_ready_again() -> None:
     best = Chat("best", ready=False)
     abilities = PluginAbilities([offer("best", best, priority=2), offer("second")], {})
+    told: list[str] = []
+    abilities.fell_back = told.append
     assert abilities.chat_model().degraded
+    assert told == ["chat_model"]
     best.ready = True
     assert abilities.chat_model().plugin == "best"
     assert not abilities.chat_model().degraded

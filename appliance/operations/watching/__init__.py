@@ -1,0 +1,1 @@
+"""Alerts: one table of rules, judged on the box itself and written out for Prometheus (``docs/alerts.md``)."""
