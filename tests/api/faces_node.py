@@ -35,6 +35,7 @@ AGREED = {"text_version": "1", "agreed": True}
 class FacesNode:
     node: IdentityNode
     faces: ScriptedFaces
+    vault: Vault
 
     async def person(self, name: str, role: str = "physician") -> TestPhone:
         """A person with a phone, a session, and an enrolled face of their own name."""
@@ -100,14 +101,16 @@ async def is_confirmed(phone: TestPhone) -> str | None:
 async def faces_node(folder: Path, config: Faces = ON) -> AsyncIterator[FacesNode]:
     """Serve it. The notes behind the guarded routes are empty: what is tested is the guard."""
     faces = ScriptedFaces()
+    vaults: list[Vault] = []
 
     def more(store: Database, vault: Vault, identity: Identity, clock: HandClock) -> list[AnyRoute]:
+        vaults.append(vault)
         desk = FaceDesk(store, vault, clock, config, lambda: faces)
         notes: list[AnyRoute] = [Route(*where, "self", _note, "Do it", dict) for where in GUARDED.values()]
         return [*face_routes(desk, identity, store), *confirmed(notes, desk)]
 
     async with identity_node(folder, more) as node:
-        yield FacesNode(node, faces)
+        yield FacesNode(node, faces, vaults[0])
 
 
 async def _note(_request: Request) -> Reply:
