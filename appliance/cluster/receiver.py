@@ -63,8 +63,9 @@ class Receiver:
         OSError, msgspec.DecodeError: the fence can't be read; nothing may be received then.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, tidy_every_s: float = _HOUSEKEEPING_S) -> None:
         self._root = root
+        self._tidy_every_s = tidy_every_s
         self._assembler = Assembler(root / _INCOMING)
         self._mutex = threading.Lock()
         """Held while anything gets its name, and while the fence is raised: no file slips in behind it."""
@@ -150,6 +151,17 @@ class Receiver:
         return await answer
 
     async def _keep_arrivals(self) -> None:
+        """Until nothing is left: whatever arrives while this task lives relies on it, also while it only tidies up."""
+        while self._arrivals:
+            await self._keep_all()
+            if time.monotonic() - self._tidied_at > self._tidy_every_s:
+                self._tidied_at = time.monotonic()
+                try:
+                    await asyncio.to_thread(self._tidy)
+                except OSError as error:
+                    log.warning("files that are no longer needed could not be removed", error=str(error))
+
+    async def _keep_all(self) -> None:
         """Whatever arrived while the last group was written shares the next group's fsync of the folder."""
         while self._arrivals:
             group, self._arrivals = self._arrivals, []
@@ -165,9 +177,6 @@ class Receiver:
                 else:
                     one.answer.set_result(outcome)
             self.last_kept_s = time.monotonic()
-        if time.monotonic() - self._tidied_at > _HOUSEKEEPING_S:
-            self._tidied_at = time.monotonic()
-            await asyncio.to_thread(self._tidy)
 
     def _keep_group(self, group: Sequence[_Arrival]) -> list[Position | ProntuarioError]:
         with self._mutex:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,36 @@ async def test_many_files_at_once_are_kept_together(receiver: Receiver) -> None:
     answers = await asyncio.gather(*(send(receiver, put(n)) for n in range(1, 51)))
     assert max(answer.position.txid for answer in answers) == 50
     assert all(answer.position.txid >= n for n, answer in enumerate(answers, start=1))
+
+
+class HeldUpReceiver(Receiver):
+    """Tidies up after every file, and is held up in it until told; then it may fail."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root, tidy_every_s=-1.0)
+        self.tidying, self.go_on = threading.Event(), threading.Event()
+        self.fails = False
+
+    def _tidy(self) -> None:
+        self.tidying.set()
+        assert self.go_on.wait(60)
+        super()._tidy()
+        if self.fails:
+            raise OSError("the disk is full")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_what_arrives_while_it_tidies_up_is_kept_too(tmp_path: Path, fails: bool) -> None:
+    receiver = HeldUpReceiver(tmp_path / "replica")
+    receiver.fails = fails
+    await receiver.fence(1)
+    assert (await send(receiver, put(1))).position.txid == 1
+    assert await asyncio.to_thread(receiver.tidying.wait, 60)
+    second = asyncio.create_task(send(receiver, put(2)))
+    await asyncio.sleep(0)  # it has arrived, and nothing else will
+    receiver.go_on.set()
+    async with asyncio.timeout(60):
+        assert (await second).position.txid == 2
 
 
 async def test_the_same_name_never_gets_another_content(receiver: Receiver) -> None:
