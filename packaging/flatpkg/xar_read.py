@@ -69,7 +69,7 @@ class Archive:
             raise PackageError("the table of contents has an impossible size or digest")
         self._file.seek(header_bytes)
         packed = self._file.read(packed_bytes)
-        self._heap = header_bytes + packed_bytes
+        self.heap = header_bytes + packed_bytes
         toc = _parse(packed, table_bytes)
         self.digest_name = _STYLES[algorithm]
         self.digest = self._read(*_extent(_child(toc, "checksum")))
@@ -83,7 +83,7 @@ class Archive:
         }
 
     def _read(self, offset: int, length: int) -> bytes:
-        self._file.seek(self._heap + offset)
+        self._file.seek(self.heap + offset)
         data = self._file.read(length)
         if len(data) != length:
             raise PackageError("the package is cut short")
@@ -118,7 +118,7 @@ class Archive:
             target.write_bytes(self.read(path))
             return
         digest = hashlib.new(member.archived[0])
-        self._file.seek(self._heap + member.offset)
+        self._file.seek(self.heap + member.offset)
         left = member.length
         with target.open("wb") as out:
             while left:
@@ -145,12 +145,12 @@ class Archive:
             else:
                 self._check_raw(member)
             end = max(end, member.offset + member.length)
-        if self._file.seek(0, 2) > self._heap + end:
+        if self._file.seek(0, 2) > self.heap + end:
             raise PackageError("something was appended to the package")
 
     def _check_raw(self, member: StoredMember) -> None:
         digest = hashlib.new(member.archived[0])
-        self._file.seek(self._heap + member.offset)
+        self._file.seek(self.heap + member.offset)
         left = member.length
         while left and (chunk := self._file.read(min(left, _CHUNK))):
             digest.update(chunk)
