@@ -7,6 +7,7 @@
 """
 
 from appliance.plugin_api.testing.conformance import check_chat_model, check_engine, check_speech_to_text
+from appliance.plugin_api.testing.faces import check_face_verifier
 from appliance.plugin_api.testing.papers import check_document_reader
 from appliance.plugin_api.testing.runner import EngineFailedError, InProcessEngine
 from appliance.plugin_api.testing.voices import check_text_to_speech
@@ -17,6 +18,7 @@ __all__ = [
     "check_chat_model",
     "check_document_reader",
     "check_engine",
+    "check_face_verifier",
     "check_speech_to_text",
     "check_text_to_speech",
 ]

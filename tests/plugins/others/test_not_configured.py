@@ -10,14 +10,12 @@ import pluggy
 import pytest
 
 from appliance.plugin_api.hooks import PROJECT, PluginContext, PluginSpec
-from plugins.facenet_auth.plugin import plugin as faces
 from plugins.gcp_sync.plugin import plugin as cloud
 from plugins.medical_images.plugin import plugin as images
 
-PLUGINS: dict[str, Any] = {"medical_images": images, "facenet_auth": faces, "gcp_sync": cloud}
+PLUGINS: dict[str, Any] = {"medical_images": images, "gcp_sync": cloud}
 FULL: dict[str, dict[str, object]] = {
     "medical_images": {"model": "/models/vision"},
-    "facenet_auth": {"model": "/models/face.onnx", "threshold": 0.9},
     "gcp_sync": {"bucket": "hospital", "credentials": "/keys/cloud.json"},
 }
 PARTS = [(name, dict(list(full.items())[:count])) for name, full in FULL.items() for count in range(len(full) + 1)]
@@ -64,9 +62,3 @@ def test_nothing_is_offered(name: str) -> None:
 def test_an_unknown_setting_is_refused(name: str) -> None:
     with pytest.raises(msgspec.ValidationError, match="unknown"):
         msgspec.convert({"unknown": 1}, PLUGINS[name].config_schema())
-
-
-@pytest.mark.parametrize("threshold", [0, -1, 2, 5])
-def test_a_threshold_is_a_distance(threshold: float) -> None:
-    with pytest.raises(msgspec.ValidationError):
-        msgspec.convert({"threshold": threshold}, faces.config_schema())
