@@ -10,7 +10,7 @@ from typing import Final
 from pysqlite3 import dbapi2
 
 from appliance.config.model import Config, Paths
-from appliance.operations import doctor_home, doctor_machine, doctor_record, doctor_secrets, doctor_time
+from appliance.operations import doctor_home, doctor_machine, doctor_power, doctor_record, doctor_secrets, doctor_time
 from appliance.operations.doctor_context import Check, Finding, Machine, Patient
 from appliance.plugin_api.errors import ProntuarioError
 
@@ -35,6 +35,9 @@ CHECKS: Final[tuple[Check, ...]] = (
     doctor_machine.audio_tools,
     doctor_machine.voice_tools,
     doctor_machine.fast_arithmetic,
+    doctor_power.ups,
+    doctor_power.switching_off,
+    doctor_power.alert_targets,
 )
 
 

@@ -58,6 +58,17 @@ def targets_of(config: Alerts) -> list[Target]:
     return [*hooks, *([Mail(config)] if config.smtp_host and config.email_to else [])]
 
 
+def places_of(config: Alerts) -> list[tuple[str, str, int]]:
+    """Every target as (name without an address, host, port)."""
+    places = [(f"webhook {n}", *_place(url)) for n, url in enumerate(config.webhooks, 1)]
+    return [*places, *([("mail", config.smtp_host, config.smtp_port)] if config.smtp_host else [])]
+
+
+def _place(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+
 async def address_within(host: str, port: int, networks: Sequence[str]) -> str:
     """An address of ``host`` to connect to.
 
@@ -87,10 +98,9 @@ class Webhook:
     async def send(self, notice: Notice) -> None:
         """See ``Target.send``."""
         parts = urlsplit(self._url)
-        host = parts.hostname or ""
+        host, port = _place(self._url)
         if parts.scheme not in {"http", "https"} or not host:
             raise DeliveryError("the URL is not http or https")
-        port = parts.port or (443 if parts.scheme == "https" else 80)
         address = await address_within(host, port, self._networks)
         shown = f"[{address}]" if ":" in address else address
         pinned = parts._replace(netloc=f"{shown}:{port}").geturl()
