@@ -6,19 +6,16 @@ pixels, one frame a request, so that frames of all users share its batches and e
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
 
-from appliance.plugin_api.images import LabelSet, PatientClaim
+from appliance.plugin_api.images import ImageFacts, LabelSet, PatientClaim
 
 # -- the reader's requests ----------------------------------------------------------------------------------------------
-INSPECT = "inspect"
-"""``Inspect`` → one ``ImageFacts``."""
-FRAMES = "frames"
-"""``ReadFrames`` → one ``Picture`` for each frame, in the order asked for."""
-DRAW = "draw"
-"""``Draw`` → one PNG, as it is."""
+READ = "read"
+"""A ``Question``: ``Inspect`` → one ``Inspected``, ``ReadFrames`` → one ``Picture`` for each frame in the order asked for, ``Draw`` →
+one ``Drawn``; a ``Refusal`` takes the place of what can't be given, and ends the answer."""
 
 # -- the model's requests -----------------------------------------------------------------------------------------------
 FIND = "find"
@@ -28,29 +25,54 @@ HEAT = "heat"
 DESCRIBE = "describe"
 """``Describe`` → one ``Description``; only where ``ModelFacts.describes``."""
 
-# Codes by which the model's child says why a request failed; the reader's are in reading/errors.py.
+BILINEAR = 2
+"""Pillow's number of that filter."""
+
+# Codes by which the model's child says why a request failed; the reader's are in reading/refusals.py.
 UNKNOWN_LABEL_SET = "image.label_set"
 UNKNOWN_LABEL = "image.label"
 
 
-class Inspect(msgspec.Struct, frozen=True, array_like=True):
+class Inspect(msgspec.Struct, frozen=True, tag=True):
     """Look at a file without decoding more than one frame of it."""
 
     path: str
     claim: PatientClaim | None = None
 
 
-class ReadFrames(msgspec.Struct, frozen=True, array_like=True):
-    """Decode some frames. ``square``: exactly ``side`` × ``side`` pixels (as SigLIP is trained); else at most ``side`` long."""
+class ReadFrames(msgspec.Struct, frozen=True, tag=True):
+    """Decode some frames. ``square``: exactly ``side`` × ``side`` pixels (as SigLIP is trained); else at most ``side`` long.
+
+    ``resample`` is Pillow's number of the filter (``Image.Resampling``).
+    """
 
     path: str
     frames: tuple[int, ...]
     side: int
     square: bool = True
-    claim: PatientClaim | None = None
+    resample: int = BILINEAR
 
 
-class Picture(msgspec.Struct, frozen=True, array_like=True):
+class Refusal(msgspec.Struct, frozen=True, tag=True):
+    """The reader's answer to a file that can't be read or must not be: a code of reading/refusals.py and what fills its sentence."""
+
+    code: str
+    details: dict[str, str]
+
+
+class Inspected(msgspec.Struct, frozen=True, tag=True):
+    """What the file is."""
+
+    facts: ImageFacts
+
+
+class Drawn(msgspec.Struct, frozen=True, tag=True):
+    """A picture for the eye."""
+
+    png: bytes
+
+
+class Picture(msgspec.Struct, frozen=True, tag=True):
     """One frame as uint8 RGB, rows from the top, ``height`` × ``width`` × 3 bytes, windowed and upright."""
 
     frame: int
@@ -67,14 +89,18 @@ class HeatGrid(msgspec.Struct, frozen=True, array_like=True):
     values: tuple[float, ...]
 
 
-class Draw(msgspec.Struct, frozen=True, array_like=True):
+class Draw(msgspec.Struct, frozen=True, tag=True):
     """A frame as a PNG, at most ``side`` long, with a heat map over it if one is given."""
 
     path: str
     frame: int
     side: int
     grid: HeatGrid | None = None
-    claim: PatientClaim | None = None
+
+
+Question: TypeAlias = Inspect | ReadFrames | Draw
+Answer: TypeAlias = Picture | Inspected | Drawn | Refusal
+"""What the reader is asked and says."""
 
 
 class Find(msgspec.Struct, frozen=True, array_like=True):
@@ -124,11 +150,13 @@ class Description(msgspec.Struct, frozen=True, array_like=True):
 class ModelFacts(msgspec.Struct, frozen=True):
     """What the model's child tells of itself in ``Loaded.info`` (``msgspec.to_builtins``), once, when it is ready.
 
-    ``side``: the square it sees, in pixels. ``by_modality``: which label set is meant for a DICOM modality such as ``CR``; the
-    first of ``label_sets`` serves where it says nothing.
+    ``side``: the square it sees, in pixels; ``resample``: Pillow's number of the filter that made its training pictures so small.
+    ``by_modality``: which label set is meant for a DICOM modality such as ``CR``; the first of ``label_sets`` serves where it
+    says nothing.
     """
 
     side: int
     label_sets: tuple[LabelSet, ...]
+    resample: int = BILINEAR
     by_modality: dict[str, str] = {}
     describes: bool = False

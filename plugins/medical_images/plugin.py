@@ -1,46 +1,137 @@
-"""Medical images. This version knows its settings; describing an image is not built yet."""
+"""Medical images: files are read in one child, a SigLIP model looks at them in another. Light: neither is imported here."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
 
-from appliance.plugin_api.hooks import Health, HealthCheck, PluginContext, hookimpl
+import msgspec
+
+from appliance.plugin_api.blas import openblas_environment
+from appliance.plugin_api.engine import EngineHandle, EngineSpec
+from appliance.plugin_api.hooks import Health, HealthCheck, PluginContext, Provider, hookimpl
+from appliance.plugin_api.model_folder import MODEL_FOLDER, ModelFolder, find_model_folder, weight_bytes
 from plugins.medical_images.config import ImagesConfig
+from plugins.medical_images.messages import FIND, Find, Picture
+from plugins.medical_images.provider import ANALYSES, READS, PictureAnalyser, PictureReader
+from plugins.medical_images.reading.limits import MEGAPIXEL, Limits
+from plugins.medical_images.shape import CheckpointError, declared_bytes, read_shape
+
+READER: Final = "image_reader"
+MODEL: Final = "image_model"
+LABEL_SETS: Final = Path(__file__).parent / "label_sets"
+_PROBED_SET: Final = "radiology"
+_MODEL_STALL_S: Final = 120.0
+"""A step takes a whole batch; a busy machine without a GPU takes tens of seconds for it."""
+_READER_BYTES: Final = 1 << 30
+"""Python, the decoders, and a file that is compressed as a whole."""
+_BYTES_A_PIXEL: Final = 12
+"""Of the largest frame: stored values, 8-bit grey, RGB, and a decoder's own copy."""
+_ANSWER_S: Final = 60.0
+"""A frame that takes longer to decode is refused."""
+_READER_STALL_S: Final = 90.0
 
 
 class MedicalImagesPlugin:
-    """Registers its settings and says what is missing. It offers no provider, so nobody can take it for working."""
+    """Registers the reader always, the model and its ``image_analyser`` once there is one."""
 
     @hookimpl
     def config_schema(self) -> type:
         return ImagesConfig
 
     @hookimpl
-    def register_health_checks(self, context: PluginContext) -> Sequence[HealthCheck]:
-        config: ImagesConfig = context.config
+    def register_engines(self, context: PluginContext) -> Sequence[EngineSpec]:
+        model = model_folder(context)
+        return [_reader(context.config), *([] if model is None else [_model(context, model.path)])]
 
+    @hookimpl
+    def register_providers(self, context: PluginContext, engines: Mapping[str, EngineHandle]) -> Sequence[Provider]:
+        config: ImagesConfig = context.config
+        offered = [Provider(READS, READER, PictureReader(engines[READER]))]
+        model = model_folder(context)
+        if model is not None:
+            analyser = PictureAnalyser(
+                engines[READER],
+                engines[MODEL],
+                folder=model.path,
+                demonstration=model.demonstration,
+                frames_at_most=config.frames_at_most,
+                in_flight=config.in_flight,
+            )
+            offered.append(Provider(ANALYSES, MODEL, analyser))
+        return offered
+
+    @hookimpl
+    def register_health_checks(self, context: PluginContext) -> Sequence[HealthCheck]:
         async def check() -> Health:
-            return health(config)
+            return health(model_folder(context))
 
         return [HealthCheck("medical_images", check)]
 
 
-def health(config: ImagesConfig) -> Health:
+def model_folder(context: PluginContext) -> ModelFolder | None:
+    """The configured folder, else the active pack; None: there is neither.
+
+    Raises:
+        ProntuarioError: ``model.folder`` (422).
+    """
+    config: ImagesConfig = context.config
+    found = find_model_folder(
+        configured=config.model, models_dir=context.models_dir, capability=ANALYSES, demonstration=Path()
+    )
+    return None if found.demonstration else found
+
+
+def health(model: ModelFolder | None) -> Health:
     """What is missing, and the next step."""
-    if config.model is None:
+    if model is None:
         return Health(
             "not_configured",
-            "no image model is configured",
-            "set plugins.medical_images.model to a model folder",
-            message_pt="nenhum modelo de imagem foi configurado",
-            advice_pt="aponte plugins.medical_images.model para uma pasta",
+            "images are kept and shown; no model scores them",
+            "install a model pack, or set plugins.medical_images.model to a model folder",
+            message_pt="imagens são guardadas e mostradas; nenhum modelo as avalia",
+            advice_pt="instale um pacote de modelos ou aponte plugins.medical_images.model para uma pasta",
         )
-    return Health(
-        "not_configured",
-        "this version cannot describe images yet",
-        "remove plugins.medical_images.model",
-        message_pt="esta versão ainda não descreve imagens",
-        advice_pt="retire plugins.medical_images.model",
+    return Health("ok", "model pack in use", message_pt="pacote de modelos em uso")
+
+
+def _reader(config: ImagesConfig) -> EngineSpec:
+    limits = Limits(frame_pixels=config.frame_megapixels * MEGAPIXEL)
+    footprint = _READER_BYTES + _BYTES_A_PIXEL * limits.frame_pixels
+    return EngineSpec(
+        name=READER,
+        factory="plugins.medical_images.reading.child:ReaderEngine",
+        config={"limits": msgspec.to_builtins(limits), "memory_bytes": footprint, "limit_s": _ANSWER_S},
+        footprint_bytes=footprint,
+        max_running=4,
+        stall_limit_s=_READER_STALL_S,
+        environment=openblas_environment(),
+    )
+
+
+def _model(context: PluginContext, folder: Path) -> EngineSpec:
+    config: ImagesConfig = context.config
+    try:
+        side = read_shape(folder).vision_config.image_size
+        footprint = declared_bytes(folder, weight_bytes(folder), config.batch_size)
+    except CheckpointError as error:
+        raise MODEL_FOLDER(field="model", missing="a SigLIP config.json") from error
+    blank = Picture(0, side, side, bytes(3 * side * side))
+    return EngineSpec(
+        name=MODEL,
+        factory="plugins.medical_images.engine:ImageEngine",
+        config={
+            "folder": str(folder),
+            "batch_size": config.batch_size,
+            "precision": config.precision,
+            "label_folders": [str(LABEL_SETS), str(context.data_dir / "label_sets")],
+        },
+        footprint_bytes=footprint,
+        max_running=2 * config.batch_size,
+        stall_limit_s=_MODEL_STALL_S,
+        environment=openblas_environment(),
+        probe=(FIND, msgspec.msgpack.encode(Find(blank, _PROBED_SET))),
     )
 
 

@@ -11,11 +11,9 @@ import pytest
 
 from appliance.plugin_api.hooks import PROJECT, PluginContext, PluginSpec
 from plugins.gcp_sync.plugin import plugin as cloud
-from plugins.medical_images.plugin import plugin as images
 
-PLUGINS: dict[str, Any] = {"medical_images": images, "gcp_sync": cloud}
+PLUGINS: dict[str, Any] = {"gcp_sync": cloud}
 FULL: dict[str, dict[str, object]] = {
-    "medical_images": {"model": "/models/vision"},
     "gcp_sync": {"bucket": "hospital", "credentials": "/keys/cloud.json"},
 }
 PARTS = [(name, dict(list(full.items())[:count])) for name, full in FULL.items() for count in range(len(full) + 1)]
