@@ -37,7 +37,8 @@ def pose(landmarks: Array) -> Pose:
     across, down = u @ v
     away = np.cross(across, down)
     return Pose(
-        yaw=float(np.degrees(np.arctan2(-across[2], away[2]))),
-        pitch=float(np.degrees(np.arcsin(np.clip(down[2], -1.0, 1.0)))),
-        roll=float(np.degrees(np.arctan2(down[0], across[0]))),
+        # The head turns about its own upright axis first, then nods, then leans: a lean changes neither of the other two.
+        yaw=float(np.degrees(np.arctan2(away[0], away[2]))),
+        pitch=float(np.degrees(np.arcsin(np.clip(-away[1], -1.0, 1.0)))),
+        roll=float(np.degrees(np.arctan2(-across[1], down[1]))),
     )
