@@ -1,9 +1,10 @@
-"""The clinical workflow over HTTP: ``routes`` for dictations, their live streams, notes and their templates, chat, AI switches."""
+"""The clinical workflow over HTTP: ``routes`` for dictations, live streams, notes, templates, paper, chat, AI switches."""
 
 from __future__ import annotations
 
 from appliance.api.care_chat import ChatRoutes
 from appliance.api.care_dictations import DictationRoutes
+from appliance.api.care_documents import DocumentRoutes
 from appliance.api.care_notes import NoteRoutes
 from appliance.api.care_speech import SpeechRoutes
 from appliance.api.care_stream import StreamRoutes
@@ -21,6 +22,7 @@ def routes(consults: Consults) -> list[AnyRoute]:
         *NoteRoutes(consults).routes(),
         *SpeechRoutes(consults).routes(),
         *TemplateRoutes(consults).routes(),
+        *DocumentRoutes(consults.documents).routes(),
         *ChatRoutes(consults).routes(),
         *SwitchRoutes(consults).routes(),
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from appliance.care import audio, dictations, draft_job, errors, export, notes, signatures, transcription, transcripts
+from appliance.care.documents import Documents
 from appliance.care.draft_job import Drafting
 from appliance.care.intake import Intake
 from appliance.care.live import LiveHearing
@@ -63,6 +64,7 @@ class Consults:
         self.abilities = abilities
         transcribe = Transcription(store, self.intake, abilities, clock, self.broker, spool)
         draft = Drafting(store, abilities, clock, self.broker)
+        self.documents = Documents(store=store, blobs=blobs, vault=vault, abilities=abilities, jobs=jobs, clock=clock)
         self._spool = spool
         jobs.register(
             dictations.TRANSCRIBE,
@@ -91,6 +93,7 @@ class Consults:
         await self.live.stop()
 
     def _resume(self, tx: Transaction) -> None:
+        self.documents.resume(tx)
         for state in ("complete", "transcribing", "drafting"):
             for dictation in dictations.find(tx, state=state, limit=RESUMED_AT_START):
                 self._pursue(tx, dictation)

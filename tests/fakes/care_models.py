@@ -13,6 +13,7 @@ from appliance.plugin_api.capabilities import (
     ChatMessage,
     ChatModel,
     ChatOptions,
+    DocumentReader,
     ModelInfo,
     Segment,
     SpeechToText,
@@ -82,6 +83,12 @@ class ScriptedAbilities:
     speech: SpeechToText | None = None
     chat: ChatModel | None = None
     degraded: bool = False
+    reader: DocumentReader | None = None
+
+    def document_reader(self, request: Any = None) -> Choice[DocumentReader]:
+        if self.reader is None:
+            raise CAPABILITY_UNAVAILABLE(capability="document_reader")
+        return Choice(self.reader, "scripted", "scripted", self.degraded)
 
     def speech_to_text(self, request: Any = None) -> Choice[SpeechToText]:
         if self.speech is None:
