@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,6 +36,11 @@ from plugins.medical_images.messages import (
 from plugins.medical_images.shape import activation_bytes
 
 _NOT_NUMBERS: Final = "internal"
+_GATHER_SHARE: Final = 0.05
+_GATHER_MOST_S: Final = 0.05
+"""Those who were just answered ask again at once, one after another: beginning with the first of them would tear the batch apart.
+At most this share of the last batch's time, and never longer than this."""
+_GATHER_NAP_S: Final = 0.001
 _find_decoder = msgspec.msgpack.Decoder(Find)
 _heat_decoder = msgspec.msgpack.Decoder(Heat)
 _encoder = msgspec.msgpack.Encoder()
@@ -76,6 +82,8 @@ class ImageEngine:
 
     def __init__(self) -> None:
         self._waiting: deque[_Job] = deque()
+        self._last = (0, 0.0, 0.0)
+        """Of the last batch: its pictures, how long it took, and when it ended (seconds of the monotonic clock)."""
         self._counters = {"steps": 0, "pictures": 0, "batches": 0, "failed": 0}
 
     def load(self, config: Mapping[str, Any]) -> Loaded:
@@ -125,13 +133,25 @@ class ImageEngine:
         if unknown is not None:
             self._directions.advance(unknown)
         batch = [job for job in self._waiting if self._directions.ready(job.questions)][: self._batch_size]
-        if not batch:
+        if not batch or self._more_to_come(len(batch)):
             return []
         chosen = {job.request_id for job in batch}
         self._waiting = deque(job for job in self._waiting if job.request_id not in chosen)
         self._counters["pictures"] += len(batch)
         self._counters["batches"] += 1
-        return self._answers(batch)
+        began = time.monotonic()
+        answers = self._answers(batch)
+        ended = time.monotonic()
+        self._last = (len(batch), ended - began, ended)
+        return answers
+
+    def _more_to_come(self, ready: int) -> bool:
+        """Whether it is worth a moment's wait: fewer are here than were in the last batch, which has only just ended."""
+        pictures, took_s, ended = self._last
+        if ready >= pictures or time.monotonic() - ended >= min(_GATHER_SHARE * took_s, _GATHER_MOST_S):
+            return False
+        time.sleep(_GATHER_NAP_S)
+        return True
 
     def cancel(self, request_id: int) -> None:
         self._waiting = deque(job for job in self._waiting if job.request_id != request_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import mlx.core as mx
@@ -147,6 +148,22 @@ def test_many_frames_go_through_in_batches_of_bounded_size(engine: ImageEngine) 
     assert len(told) == 30
     assert after["pictures"] - before["pictures"] == 30
     assert after["batches"] - before["batches"] == 8  # of four
+
+
+def test_a_batch_waits_a_moment_for_those_who_were_just_answered(engine: ImageEngine) -> None:
+    """They ask again one after another; beginning with the first would tear the batch apart. A full one never waits."""
+    found(engine, *samples(1))
+    just_ended, long_over = time.monotonic() + 1000.0, time.monotonic() - 1000.0
+    submit(engine, 0, FIND, find(samples(1)[0]))
+    engine._last = (4, 1000.0, just_ended)
+    assert engine.step() == []
+    assert engine.busy()
+    for request_id, one in enumerate(samples(3), start=1):
+        submit(engine, request_id, FIND, find(one))
+    assert {one.request_id for one in engine.step()} == {0, 1, 2, 3}
+    submit(engine, 4, FIND, find(samples(1)[0]))
+    engine._last = (4, 1000.0, long_over)
+    assert [one.request_id for one in engine.step()] == [4]
 
 
 def test_urgent_pictures_go_first_and_cancelled_ones_not_at_all(engine: ImageEngine) -> None:

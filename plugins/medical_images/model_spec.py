@@ -1,0 +1,54 @@
+"""How the model's child is started. Light: the core asks this without importing a model library."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from appliance.plugin_api.blas import openblas_environment
+from appliance.plugin_api.engine import EngineSpec
+from appliance.plugin_api.model_folder import weight_bytes
+from plugins.medical_images.labels import BUILT_IN, read_label_sets
+from plugins.medical_images.messages import FIND, Find, Picture
+from plugins.medical_images.shape import declared_bytes, read_shape
+
+LABEL_SETS: Final = "label_sets"
+"""Folder with label sets, in a model's folder (the pack's own, with its calibrations) and in the plugin's data (the hospital's)."""
+_STALL_LIMIT_S: Final = 120.0
+"""A full batch of MedSigLIP takes about a second on a Mac, and most of this on a small processor."""
+
+
+def label_folders(model: Path, data: Path) -> list[Path]:
+    """Where label sets are looked for; a later one's file takes the place of an earlier one's."""
+    return [BUILT_IN, model / LABEL_SETS, data / LABEL_SETS]
+
+
+def image_model_spec(name: str, *, model: Path, labels: Sequence[Path], batch_size: int, precision: str) -> EngineSpec:
+    """The engine's specification, with its memory told beforehand and a black picture as the synthetic request.
+
+    Raises:
+        CheckpointError: ``model`` is not a SigLIP that this engine runs.
+    """
+    side = read_shape(model).vision_config.image_size
+    sets = read_label_sets(labels).sets
+    black = Picture(0, side, side, bytes(3 * side * side))
+    probe = (FIND, msgspec.msgpack.encode(Find(black, sets[0].name))) if sets else None
+    return EngineSpec(
+        name=name,
+        factory="plugins.medical_images.engine:ImageEngine",
+        config={
+            "folder": str(model),
+            "batch_size": batch_size,
+            "precision": precision,
+            "label_folders": [str(folder) for folder in labels],
+        },
+        footprint_bytes=declared_bytes(model, weight_bytes(model), batch_size),
+        max_running=2 * batch_size,
+        stall_limit_s=_STALL_LIMIT_S,
+        environment=openblas_environment(threads=os.cpu_count()),
+        probe=probe,
+    )
