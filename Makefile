@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SYSTEM := $(shell uname -s | sed 's/Darwin/macos/;s/Linux/linux/')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-pair setup-train run test check bench bench-store bench-api bench-engine bench-demo-models bench-chat bench-stt bench-speech-out bench-memory bench-pair bench-promote bench-failover bench-vip chaos-pair chaos-pair-once chaos-consult-pair pair-trials sim-cluster eval-notes train-demo train-smoke samples chaos-consult chaos-engines mac-acceptance lock sample clean
+.PHONY: help setup setup-dev setup-pair setup-train run test check bench bench-store bench-api bench-engine bench-demo-models bench-chat bench-stt bench-speech-out bench-images bench-memory bench-pair bench-promote bench-failover bench-vip chaos-pair chaos-pair-once chaos-consult-pair pair-trials sim-cluster eval-notes train-demo train-smoke samples chaos-consult chaos-engines parity-faces bench-faces mac-acceptance lock sample clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,10 @@ bench-stt: setup-dev ## many people's speech at once, against mlx_whisper alone 
 	@$(BIN)/python bench/bench_stt.py $(if $(USERS),--users $(USERS))
 bench-speech-out: setup-dev ## time to the first sound of a text read aloud, against espeak-ng alone
 	@$(BIN)/python bench/bench_speech_out.py
+bench-faces: setup-dev ## faces verified a second through the engine, against onnxruntime alone
+	@$(BIN)/python bench/bench_faces.py
+bench-images: setup-dev ## pictures a second through the image model's child, against the model called directly (FRAMES=500)
+	@$(BIN)/python bench/bench_images.py $(if $(FRAMES),--frames $(FRAMES))
 bench-memory: setup-dev ## resident memory over half an hour of mixed load with cancels (MINUTES=30)
 	@$(BIN)/python bench/bench_memory.py $(if $(MINUTES),--minutes $(MINUTES))
 bench-demo-models: setup-dev ## what the demonstration models hear and write right, against the sequential reference (SENTENCES=300 CONSULTS=200)
@@ -108,6 +112,9 @@ chaos-consult-pair: setup-dev ## lose the primary's machine at random moments of
 sim-cluster: setup-dev ## random fault schedules over the real decisions (SCHEDULES=100000 SEED=1 BREAK=rule)
 	@$(BIN)/python -m tests.cluster.simulator --schedules $(or $(SCHEDULES),100000) --seed $(or $(SEED),1) $(if $(BREAK),--break $(BREAK))
 
+parity-faces: setup-dev ## the face detector on a real photograph with MTCNN's published weights (fetches two wheels from PyPI)
+	@$(BIN)/python -m pip install --quiet --no-deps --upgrade --target .run/parity-faces facenet-pytorch==2.6.0 scikit-image==0.26.0
+	@PRONTUARIO_FACE_PARITY=.run/parity-faces $(BIN)/python -m pytest -q -rs tests/plugins/facenet_auth/test_mtcnn.py
 mac-acceptance: ## on a Mac: what only a Mac can show (afconvert, keychain, Metal), every test and the benches
 	@[ "$(SYSTEM)" = macos ] || { echo "mac-acceptance needs macOS on Apple silicon; this is $(SYSTEM). Nothing was checked."; exit 2; }
 	@$(MAKE) check test bench chaos-consult
