@@ -65,6 +65,7 @@ def _register() -> None:
         commands_backup,
         commands_care,
         commands_cluster,
+        commands_faces,
         commands_launchd,
         commands_models,
         commands_node,
@@ -73,7 +74,7 @@ def _register() -> None:
 
     for module in (
         commands_node, commands_operator, commands_models, commands_backup, commands_audit, commands_care, commands_cluster,
-        commands_launchd,
+        commands_launchd, commands_faces,
     ):  # fmt: skip
         for command in module.COMMANDS:
             main.add_command(command)
