@@ -15,6 +15,7 @@ from appliance.telemetry.logs import get_logger
 log = get_logger("receiver")
 KEEP_COVERED_S: Final = 5.0
 """How long a file of level 0 stays although level 1 has its changes: whoever follows reads level 0 first."""
+MOST_AT_ONCE: Final = 64
 
 
 class HeldFiles:
@@ -43,16 +44,29 @@ class HeldFiles:
             self._ahead = {file for file in self._ahead if file.last > self.reach}
         return self.reach
 
-    def drop_covered(self, *, now_s: float) -> int:
-        """Delete files of level 0 whose changes a file of level 1 has, a while after they came; how many."""
+    def drop_covered(self, *, now_s: float, most: int = MOST_AT_ONCE) -> int:
+        """Delete the oldest files of level 0 whose changes a file of level 1 has, a while after they came; how many.
+
+        ``most`` at once: whoever waits for an answer waits for this too.
+        """
+        self.look()  # before our own deletions hide that somebody else changed a folder
         covering = sorted(file for file in self._files if file.level == 1)
         firsts = [file.first for file in covering]
-        drop = []
-        for file in (file for file in self._files if file.level == 0):
+        drop: set[LtxFile] = set()
+        for file in sorted(file for file in self._files if file.level == 0):
             place = bisect_right(firsts, file.first) - 1
-            if place >= 0 and file.last <= covering[place].last and self._age_s(file, now_s) > KEEP_COVERED_S:
-                drop.append(file)
-        return self._drop(drop)
+            if place < 0 or file.last > covering[place].last:
+                continue
+            if len(drop) == most or self._age_s(file, now_s) <= KEEP_COVERED_S:
+                break  # those after it came later still
+            drop.add(file)
+        if not drop or not self._may_go(drop):
+            return 0
+        self._unlink(drop)
+        self._files -= drop
+        self._ahead -= drop
+        self._changed[0] = self._changed_at(0)
+        return len(drop)
 
     def retain(self, wanted: Collection[LtxFile]) -> list[LtxFile]:
         """Delete files of levels 1 and above that are not ``wanted``; which of ``wanted`` are missing."""
@@ -61,18 +75,24 @@ class HeldFiles:
             self._drop([file for file in self._files - set(wanted) if file.level > 0])
         return missing
 
-    def _drop(self, files: Iterable[LtxFile]) -> int:
+    def _drop(self, files: Iterable[LtxFile]) -> None:
         going = set(files)
         self._list()
         going &= self._files
+        if going and self._may_go(going):
+            self._unlink(going)
+            self._list()
+
+    def _may_go(self, going: set[LtxFile]) -> bool:
         if reach(self._files - going) < self.reach:
             log.error("files are kept because others do not cover them", count=len(going))
-            return 0
+            return False
+        return True
+
+    def _unlink(self, going: set[LtxFile]) -> None:
+        """Newest first: what is left after a crash has no hole that it did not have."""
         for file in sorted(going, reverse=True):
             file.path(self._folder).unlink(missing_ok=True)
-        if going:
-            self._list()
-        return len(going)
 
     def _list(self) -> None:
         self._changed = {
