@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -88,8 +89,6 @@ def evaluate(  # noqa: PLR0917  click's own way of calling
         report = asyncio.run(_report(people, Paths(home), model, plugin, far, confidence))
     except ProntuarioError as error:
         raise CommandFailedError(f"{error.sentence('en')} {error.next_step('en')} ({error.kind.code})") from error
-    except ValueError as error:
-        raise CommandFailedError(f"{folder}: {error}") from error
     click.echo(msgspec.json.encode(report).decode() if as_json else as_text(report))
     if report.claim_refused:
         raise CommandFailedError(report.claim_refused)
@@ -128,7 +127,12 @@ async def _report(  # noqa: PLR0917  private
         ) as bar:
             found, unusable = await look(verifier, people, bar.update)
         info = verifier.model()
-    apart: Distances = distances(found)
+    try:
+        apart: Distances = distances(found)
+    except ValueError as error:
+        raise CommandFailedError(
+            f"{error}; {len(unusable)} pictures could not be used: {_counted(unusable)}."
+        ) from error
     shown, refused = None, ""
     if far is not None:
         try:
@@ -235,6 +239,10 @@ def as_text(report: Report) -> str:
             f'[plugins.facenet_auth]\nthreshold = {at.threshold:.3f}\ncalibrated_for = "{report.sha256[:16]}"',
         ]
     return "\n".join(lines)
+
+
+def _counted(unusable: Mapping[str, str]) -> str:
+    return ", ".join(f"{problem} {count}" for problem, count in Counter(unusable.values()).most_common()) or "none"
 
 
 def _rate(rate: Rate) -> str:

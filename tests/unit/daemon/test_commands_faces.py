@@ -91,6 +91,7 @@ def test_one_person_alone_shows_nothing(pairs: Path, scripted: ScriptedFaces) ->
     done = evaluate(pairs)
     assert done.exit_code == Exit.FAILED
     assert "two people" in done.stderr
+    assert "1 pictures could not be used: blurred 1" in done.stderr
 
 
 def test_a_folder_without_people_is_refused_before_a_model_is_started(tmp_path: Path) -> None:
