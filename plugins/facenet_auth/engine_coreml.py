@@ -6,6 +6,7 @@ batch request.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -42,6 +43,8 @@ def open_coreml(path: Path) -> CoreMlEmbedder:
 
     It computes in float32, which the Neural Engine does not do: it is not asked.
     """
+    if sys.platform != "darwin":
+        raise RuntimeError("Core ML computes on a Mac only: set plugins.facenet_auth.runtime to onnx")
     import coremltools
 
     model = coremltools.models.MLModel(str(path), compute_units=coremltools.ComputeUnit.CPU_AND_GPU)

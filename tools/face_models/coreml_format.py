@@ -6,6 +6,7 @@ would lie 1e-2 apart instead of 1e-5, so that a template made on one kind of mac
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -70,11 +71,15 @@ def save_embedder(arrays: Mapping[str, Array], path: Path) -> None:
     def program(face: Any) -> Any:
         return Inception(MilOperations(), Weights(arrays)).build(face)
 
-    model = ct.convert(
-        program,
-        convert_to="mlprogram",
-        minimum_deployment_target=ct.target.macOS14,
-        compute_precision=ct.precision.FLOAT32,
-        skip_model_load=True,
-    )
-    model.save(str(path))
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", ResourceWarning
+        )  # coremltools leaves a temporary folder to be cleaned up by itself
+        ct.convert(
+            program,
+            convert_to="mlprogram",
+            minimum_deployment_target=ct.target.macOS14,
+            compute_precision=ct.precision.FLOAT32,
+            package_dir=str(path),
+            skip_model_load=True,
+        )
