@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -49,6 +48,6 @@ def image_model_spec(name: str, *, model: Path, labels: Sequence[Path], batch_si
         footprint_bytes=declared_bytes(model, weight_bytes(model), batch_size),
         max_running=2 * batch_size,
         stall_limit_s=_STALL_LIMIT_S,
-        environment=openblas_environment(threads=os.cpu_count()),
+        environment=openblas_environment(),
         probe=probe,
     )

@@ -11,19 +11,16 @@ import msgspec
 from appliance.plugin_api.blas import openblas_environment
 from appliance.plugin_api.engine import EngineHandle, EngineSpec
 from appliance.plugin_api.hooks import Health, HealthCheck, PluginContext, Provider, hookimpl
-from appliance.plugin_api.model_folder import MODEL_FOLDER, ModelFolder, find_model_folder, weight_bytes
+from appliance.plugin_api.model_folder import MODEL_FOLDER, ModelFolder, find_model_folder
 from plugins.medical_images.config import ImagesConfig
-from plugins.medical_images.messages import FIND, Find, Picture
+from plugins.medical_images.labels import read_label_sets
+from plugins.medical_images.model_spec import image_model_spec, label_folders
 from plugins.medical_images.provider import ANALYSES, READS, PictureAnalyser, PictureReader
 from plugins.medical_images.reading.limits import MEGAPIXEL, Limits
-from plugins.medical_images.shape import CheckpointError, declared_bytes, read_shape
+from plugins.medical_images.shape import CheckpointError
 
 READER: Final = "image_reader"
 MODEL: Final = "image_model"
-LABEL_SETS: Final = Path(__file__).parent / "label_sets"
-_PROBED_SET: Final = "radiology"
-_MODEL_STALL_S: Final = 120.0
-"""A step takes a whole batch; a busy machine without a GPU takes tens of seconds for it."""
 _READER_BYTES: Final = 1 << 30
 """Python, the decoders, and a file that is compressed as a whole."""
 _BYTES_A_PIXEL: Final = 12
@@ -65,7 +62,9 @@ class MedicalImagesPlugin:
     @hookimpl
     def register_health_checks(self, context: PluginContext) -> Sequence[HealthCheck]:
         async def check() -> Health:
-            return health(model_folder(context))
+            model = model_folder(context)
+            broken = () if model is None else read_label_sets(label_folders(model.path, context.data_dir)).problems
+            return health(model, broken)
 
         return [HealthCheck("medical_images", check)]
 
@@ -83,8 +82,8 @@ def model_folder(context: PluginContext) -> ModelFolder | None:
     return None if found.demonstration else found
 
 
-def health(model: ModelFolder | None) -> Health:
-    """What is missing, and the next step."""
+def health(model: ModelFolder | None, broken: Sequence[str] = ()) -> Health:
+    """What is missing, and the next step; ``broken`` are label sets that could not be read, and why."""
     if model is None:
         return Health(
             "not_configured",
@@ -92,6 +91,14 @@ def health(model: ModelFolder | None) -> Health:
             "install a model pack, or set plugins.medical_images.model to a model folder",
             message_pt="imagens são guardadas e mostradas; nenhum modelo as avalia",
             advice_pt="instale um pacote de modelos ou aponte plugins.medical_images.model para uma pasta",
+        )
+    if broken:
+        return Health(
+            "degraded",
+            f"label sets that could not be read: {'; '.join(broken)}",
+            "correct the files in the plugin's label_sets folder and start the node again",
+            message_pt=f"conjuntos de rótulos que não puderam ser lidos: {'; '.join(broken)}",
+            advice_pt="corrija os arquivos na pasta label_sets do plugin e reinicie o nó",
         )
     return Health("ok", "model pack in use", message_pt="pacote de modelos em uso")
 
@@ -112,27 +119,13 @@ def _reader(config: ImagesConfig) -> EngineSpec:
 
 def _model(context: PluginContext, folder: Path) -> EngineSpec:
     config: ImagesConfig = context.config
+    labels = label_folders(folder, context.data_dir)
     try:
-        side = read_shape(folder).vision_config.image_size
-        footprint = declared_bytes(folder, weight_bytes(folder), config.batch_size)
+        return image_model_spec(
+            MODEL, model=folder, labels=labels, batch_size=config.batch_size, precision=config.precision
+        )
     except CheckpointError as error:
         raise MODEL_FOLDER(field="model", missing="a SigLIP config.json") from error
-    blank = Picture(0, side, side, bytes(3 * side * side))
-    return EngineSpec(
-        name=MODEL,
-        factory="plugins.medical_images.engine:ImageEngine",
-        config={
-            "folder": str(folder),
-            "batch_size": config.batch_size,
-            "precision": config.precision,
-            "label_folders": [str(LABEL_SETS), str(context.data_dir / "label_sets")],
-        },
-        footprint_bytes=footprint,
-        max_running=2 * config.batch_size,
-        stall_limit_s=_MODEL_STALL_S,
-        environment=openblas_environment(),
-        probe=(FIND, msgspec.msgpack.encode(Find(blank, _PROBED_SET))),
-    )
 
 
 plugin = MedicalImagesPlugin()

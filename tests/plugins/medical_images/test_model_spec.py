@@ -9,11 +9,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from appliance.plugin_api.hooks import PluginContext
 from appliance.plugin_api.testing import check_engine
+from plugins.medical_images.config import ImagesConfig
 from plugins.medical_images.engine import ImageEngine
 from plugins.medical_images.labels import BUILT_IN
 from plugins.medical_images.messages import FIND, Find, ModelFacts
 from plugins.medical_images.model_spec import LABEL_SETS, image_model_spec, label_folders
+from plugins.medical_images.plugin import plugin
 from plugins.medical_images.shape import CheckpointError
 from tests.checkpoints.siglip import IMAGE_SIZE
 from tests.plugins.medical_images.asking import small_set
@@ -64,6 +67,22 @@ def test_a_folder_that_is_no_siglip_is_refused_before_a_child_is_started(tmp_pat
 def test_without_a_set_there_is_no_synthetic_request(tiny_siglip: Path, tmp_path: Path) -> None:
     spec = image_model_spec("image_model", model=tiny_siglip, labels=[tmp_path], batch_size=1, precision="auto")
     assert spec.probe is None
+
+
+async def test_a_broken_set_of_the_hospital_shows_in_the_plugins_health(tiny_siglip: Path, tmp_path: Path) -> None:
+    config = ImagesConfig(model=str(tiny_siglip))
+    context = PluginContext("medical_images", config, tmp_path / "data", tmp_path / "models")
+    (check,) = plugin.register_health_checks(context)
+    assert (await check.check()).status == "ok"
+    (tmp_path / "data").mkdir()
+    broken = small_set(tmp_path / "data" / LABEL_SETS) / "ward.toml"
+    broken.write_text("version = ")
+    health = await check.check()
+    assert health.status == "degraded"
+    assert "ward.toml" in health.message
+    assert "ward.toml" in health.message_pt
+    broken.unlink()
+    assert (await check.check()).status == "ok"
 
 
 def test_asking_loads_no_model_library() -> None:
