@@ -6,6 +6,7 @@ import shutil
 import tarfile
 import zipfile
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from pkgmake.errors import BuildError
 
@@ -36,12 +37,20 @@ def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path, 
     if member.issym():
         _check_link(parts[1:], member.linkname)
         place.symlink_to(member.linkname)
-    elif member.isreg() and (body := tar.extractfile(member)) is not None:
+    elif (member.isreg() or member.islnk()) and (body := _body(tar, member)) is not None:
         with place.open("wb") as out:
             shutil.copyfileobj(body, out)
         place.chmod(0o755 if member.mode & 0o100 else 0o644)
     else:
         raise BuildError(f"{member.name!r} is neither a file, a folder nor a link.", "Give another archive.")
+
+
+def _body(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes] | None:
+    """A file's bytes; a hard link's are those of the file that it names, which must be in the archive too."""
+    try:
+        return tar.extractfile(member)
+    except KeyError:
+        return None
 
 
 def _check_link(parts: tuple[str, ...], link: str) -> None:

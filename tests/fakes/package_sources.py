@@ -82,6 +82,7 @@ def python_archive(path: Path, extra: Mapping[str, bytes] | None = None, *, mtim
         "python/lib/libpython3.11.dylib": macho(),
         "python/lib/python3.11/LICENSE.txt": b"PSF LICENSE AGREEMENT",
         "python/lib/python3.11/os.py": b"name = 'posix'\n",
+        "python/lib/python3.11/test/certdata/keycert.pem": b"PRIVATE KEY",
         "python/lib/python3.11/__pycache__/os.cpython-311.pyc": b"compiled",
         "python/lib/python3.11/site-packages/pip/__init__.py": b"",
         "python/lib/python3.11/site-packages/pip-24.0.dist-info/METADATA": b"Name: pip\n",
@@ -99,6 +100,9 @@ def python_archive(path: Path, extra: Mapping[str, bytes] | None = None, *, mtim
             link = tarfile.TarInfo(name)
             link.type, link.linkname = tarfile.SYMTYPE, target
             tar.addfile(link)
+        hard = tarfile.TarInfo("python/share/terminfo/78/xterm")
+        hard.type, hard.linkname = tarfile.LNKTYPE, "python/lib/python3.11/os.py"
+        tar.addfile(hard)
 
 
 def digest(path: Path) -> str:

@@ -62,7 +62,10 @@ def test_the_tree_has_everything_and_nothing_else(ground: Ground) -> None:
         "scripts/activate.sh", "scripts/uninstall.sh", "scripts/role_account.sh", "scripts/health_gate.py",
         "licences/README.txt", "licences/alpha-1.0/licenses-LICENSE", "licences/python-3.11.9/LICENSE", "sbom.cdx.json",
     }  # fmt: skip
-    assert not any("pip" in path or path.endswith((".pyc", ".o")) or "alpha/scripts" in path for path in found)
+    assert not any(
+        "certdata" in path or "pip" in path or path.endswith((".pyc", ".o")) or "alpha/scripts" in path
+        for path in found
+    )
     assert not any("LaunchAgents" in path or "LaunchDaemons" in path for path in found)
     for program in ("bin/prontuario", "scripts/activate.sh", "scripts/health_gate.sh"):
         assert os.access(folder / program, os.X_OK)

@@ -220,6 +220,16 @@ def test_modes_and_links_of_an_archive_come_through(tmp_path: Path) -> None:
     assert (tmp_path / "out/bin/python3.11").stat().st_mode & 0o777 == 0o755
     assert (tmp_path / "out/lib/python3.11/os.py").stat().st_mode & 0o777 == 0o644
     assert str((tmp_path / "out/bin/python3").readlink()) == "python3.11"
+    assert (tmp_path / "out/share/terminfo/78/xterm").read_bytes() == b"name = 'posix'\n"
+
+
+def test_a_hard_link_to_what_is_not_there_is_refused(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tar:
+        entry = tarfile.TarInfo("python/a")
+        entry.type, entry.linkname = tarfile.LNKTYPE, "etc/passwd"
+        tar.addfile(entry)
+    with pytest.raises(BuildError, match="neither"):
+        archives.unpack_tar(tmp_path / "a.tar.gz", tmp_path / "out", strip="python")
 
 
 @pytest.mark.parametrize("member", ["etcd-darwin/etcdd", "etcd-darwin"])
