@@ -70,12 +70,13 @@ class EngineFleet:
         self._beside.add(engine)
         return engine
 
-    def replace(self, engine: EngineSupervisor) -> EngineSupervisor:
-        """Put a candidate in its namesake's place; the namesake runs on beside it. Raises ``KeyError``."""
-        before = self._engines[engine.spec.name]
+    def replace(self, engine: EngineSupervisor) -> EngineSupervisor | None:
+        """Put a candidate in its namesake's place; the namesake, if there is one, runs on beside it."""
+        before = self._engines.get(engine.spec.name)
         self._engines[engine.spec.name] = engine
         self._beside.discard(engine)
-        self._beside.add(before)
+        if before is not None:
+            self._beside.add(before)
         if self._metrics is not None:
             self._metrics.show(engine)
         return before

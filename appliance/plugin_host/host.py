@@ -197,8 +197,8 @@ class PluginHost:
         for renewal in tried:
             plugin, fleet = renewal.plugin, self._work.fleet
             old_seats = plugin.seats
-            replaced = [fleet.replace(engine) for engine in renewal.engines]
-            plugin.engines = [fleet.engine(engine.spec.name) for engine in plugin.engines]
+            replaced = [before for engine in renewal.engines if (before := fleet.replace(engine)) is not None]
+            plugin.engines = [fleet.engine(engine_name) for engine_name in renewal.seats]
             plugin.seats = renewal.seats
             name = plugin.candidate.name
             offers = [Offer(name, provider, tuple(plugin.engines)) for provider in renewal.providers]

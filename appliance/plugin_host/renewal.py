@@ -53,7 +53,7 @@ def prepare(plugin: LoadedPlugin, fleet: EngineFleet, models_dir: Path) -> Renew
     context = replace(plugin.context, models_dir=models_dir)
     with _as_gate_error(plugin):
         specs = plugin.hooks.items("register_engines", EngineSpec, context=context)
-        changed = _changed(plugin, specs)
+        changed = _changed(plugin, specs, fleet)
         check_engines(plugin.candidate.manifest, specs)
     if not changed:
         return None
@@ -78,11 +78,13 @@ def _as_gate_error(plugin: LoadedPlugin) -> Iterator[None]:
         raise GateError(type(error).__name__) from error
 
 
-def _changed(plugin: LoadedPlugin, specs: Sequence[EngineSpec]) -> list[EngineSpec]:
+def _changed(plugin: LoadedPlugin, specs: Sequence[EngineSpec], fleet: EngineFleet) -> list[EngineSpec]:
+    """The engines whose configuration differs, and those that the plugin did without as long as it had no model."""
     current = {engine.spec.name: engine.spec for engine in plugin.engines}
-    if {spec.name for spec in specs} != set(current):
+    wanted = {spec.name for spec in specs}
+    if not current.keys() <= wanted or any(name in fleet for name in wanted - current.keys()):
         raise GateError("the plugin would have other engines")
-    return [spec for spec in specs if spec.config != current[spec.name].config]
+    return [spec for spec in specs if spec.name not in current or spec.config != current[spec.name].config]
 
 
 async def gate(renewal: Renewal) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,13 @@ from appliance.operations.packs.activation import Activation
 from appliance.operations.packs.intake import Intake
 from appliance.operations.packs.shelf import Shelf
 from appliance.plugin_api.capabilities import ChatMessage, ChatOptions
-from appliance.plugin_api.engine import CallOptions
+from appliance.plugin_api.engine import CallOptions, EngineHandle, EngineSpec
 from appliance.plugin_api.errors import ProntuarioError
+from appliance.plugin_api.hooks import PluginContext, Provider, hookimpl
 from appliance.plugin_host.host import PluginHost
 from tests.fakes import pack_plugin, packs
-from tests.fakes.pack_plugin import PackPlugin
+from tests.fakes.pack_plugin import Late, PackPlugin
+from tests.fakes.scripted_engine import ScriptedEngine
 
 REQUESTS = 50
 PATIENCE_S = 60.0
@@ -212,3 +214,39 @@ async def test_stopping_the_host_ends_the_one_that_is_leaving_too(ward: Ward, is
     assert is_gone(pid)
     assert is_gone(new)
     assert not ward.host._retiring or all(task.done() for task in ward.host._retiring)
+
+
+class Modelless(PackPlugin):
+    """Has no demonstration: as long as no pack is active it wants no engine, and what it offers is not ready."""
+
+    @hookimpl
+    def register_engines(self, context: PluginContext) -> Sequence[EngineSpec]:
+        return [] if self._folder(context) == self._demonstration else super().register_engines(context)
+
+    @hookimpl
+    def register_providers(self, context: PluginContext, engines: Mapping[str, EngineHandle]) -> Sequence[Provider]:
+        waiting = Late(ScriptedEngine(_nothing, ready=False), "late")
+        return super().register_providers(context, engines) if engines else [Provider("chat_model", "late", waiting)]
+
+
+async def _nothing(_number: int, _payload: bytes) -> list[bytes]:
+    return []
+
+
+async def test_a_plugin_without_a_demonstration_gets_its_engine_with_its_first_pack(
+    make_host: Callable[..., PluginHost], home: Path, tmp_path: Path
+) -> None:
+    host = make_host(plugins={"pack_plugin": Modelless(tmp_path)}, quiet_s=0.2)
+    host.load()
+    ward = Ward(host, home)
+    await host.start()
+    assert ward.fleet.engines() == []
+    with pytest.raises(ProntuarioError, match=r"capability\.unavailable"):
+        await ward.ask(0.0)
+    assert (await ward.refuse(ward.take_in(1, probe="fail", says="numbers"))).startswith("pack.gate:numbers")
+    assert (ward.fleet.engines(), ward.fleet._beside) == ([], set())
+    await ward.desk.activate(ward.take_in(2))
+    assert await ward.ask(0.0) == "late-2"
+    assert [row.model_id for row in ward.fleet.report()] == ["late-2"]
+    await ward.desk.activate(ward.take_in(3))
+    assert await ward.ask(0.0) == "late-3"
