@@ -29,6 +29,7 @@ from admin_ui.shapes import (
     UserList,
     UserRow,
 )
+from admin_ui.shapes_alerts import AlertRow
 from admin_ui.shapes_cluster import PairPicture
 
 T = TypeVar("T")
@@ -88,6 +89,14 @@ class AdminClient:
     async def act_on_pair(self, action: str, typed: str) -> None:
         """Begin ``action``; ``typed`` is what the person typed to confirm it."""
         await self._call("POST", f"/api/admin/cluster/{quote(action, safe='')}", object, {"typed": typed})
+
+    async def alerts(self) -> list[AlertRow]:
+        """Alerts of both nodes where there are two: what is on first."""
+        return await self._call("GET", "/api/admin/alerts", list[AlertRow])
+
+    async def see_alert(self, alert_id: str) -> None:
+        """Say that this person sees to it."""
+        await self._call("POST", f"/api/admin/alerts/{quote(alert_id, safe='')}/acknowledge", object)
 
     async def schedule(self) -> list[TaskRow]:
         """Recurring work, of both nodes where there are two."""

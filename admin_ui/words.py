@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Literal
 
+from admin_ui.words_alerts import ALERTS_WORDS
 from admin_ui.words_cluster import CLUSTER_WORDS
 from admin_ui.words_operations import OPERATIONS_WORDS
 
@@ -281,6 +282,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "error.unknown": ("O núcleo recusou ({code}).", "Core refused ({code})."),
     "page.missing": ("Esta página não existe.", "This page does not exist."),
     "page.home": ("Ir para o início", "Go to the start"),
+    **ALERTS_WORDS,
     **CLUSTER_WORDS,
     **OPERATIONS_WORDS,
 }

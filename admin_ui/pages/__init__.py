@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from admin_ui.pages import audit, cluster, engines, jobs, login, overview, people, plugins
+from admin_ui.pages import alerts, audit, cluster, engines, jobs, login, overview, people, plugins
 from admin_ui.pages.base import dashboard_page
 from admin_ui.session import SessionStore
 
@@ -11,6 +11,7 @@ def register(sessions: SessionStore) -> None:
     """Give every page its address. Who may not see a page is sent to the first one that they may see."""
     login.register()
     dashboard_page(sessions, "/", overview.build)
+    dashboard_page(sessions, "/alerts", alerts.build)
     dashboard_page(sessions, "/cluster", cluster.build)
     dashboard_page(sessions, "/engines", engines.build)
     dashboard_page(sessions, "/plugins", plugins.build)

@@ -13,6 +13,7 @@ import httpx
 import msgspec
 
 from appliance.api import admin, identity
+from appliance.api.admin_alerts import AlertDesk
 from appliance.api.admin_cluster import ClusterDesk
 from appliance.api.admin_node import NodeProbe, requests_answered
 from appliance.api.admin_schedule import ScheduleDesk
@@ -92,6 +93,7 @@ async def admin_api(
     access_token_s: float = 900.0,
     desk: ClusterDesk | None = None,
     schedule: ScheduleDesk | None = None,
+    alerts: AlertDesk | None = None,
 ) -> AsyncIterator[AdminApi]:
     """Serve on ``folder``; a second time on the same folder it is the same node, started again; with a ``desk`` one of a pair."""
     config = Config(
@@ -127,6 +129,7 @@ async def admin_api(
         wake_jobs=lambda: woken.append(True),
         cluster=desk,
         schedule=schedule,
+        alerts=alerts,
         restart_engine=lambda name: not restarted.append(name),
     )
     signer = HeadSigner.open(paths, vault)

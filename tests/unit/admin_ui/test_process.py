@@ -21,6 +21,7 @@ import pytest
 import pytest_asyncio
 
 from admin_ui.session import COOKIE
+from appliance.api.admin_alerts import AlertDesk
 from appliance.api.admin_cluster import ClusterDesk
 from appliance.api.admin_schedule import ScheduleDesk
 from tests.api.admin_harness import PASSWORD, AdminApi, admin_api
@@ -56,8 +57,9 @@ async def dashboard(
     pass_fds: tuple[int, ...] = (),
     desk: ClusterDesk | None = None,
     schedule: ScheduleDesk | None = None,
+    alerts: AlertDesk | None = None,
 ) -> AsyncIterator[Dashboard]:
-    async with admin_api(folder, desk=desk, schedule=schedule) as api:
+    async with admin_api(folder, desk=desk, schedule=schedule, alerts=alerts) as api:
         argv = [sys.executable, "-m", "admin_ui", "--api", api.url, "--ca", str(api.home.ca), "--port", "0"]
         argv += ["--certificate", str(api.home.secrets / "server.pem"), "--key", str(api.home.secrets / "server.key")]
         argv += ["--client-certificate", str(api.certificate), "--client-key", str(api.key), *extra]
