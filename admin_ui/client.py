@@ -25,6 +25,8 @@ from admin_ui.shapes import (
     SessionList,
     SessionRow,
     Snapshot,
+    SwitchList,
+    SwitchRow,
     TaskRow,
     UserList,
     UserRow,
@@ -109,6 +111,14 @@ class AdminClient:
     async def restart_engine(self, name: str) -> None:
         """End an engine's process and start another."""
         await self._call("POST", f"/api/admin/engines/{quote(name, safe='')}/restart", object)
+
+    async def ai_switches(self) -> list[SwitchRow]:
+        """Every AI function, and who has switched it off for this person."""
+        return (await self._call("GET", "/api/ai/switches", SwitchList)).switches
+
+    async def switch_ai(self, function: str, *, on: bool) -> None:
+        """Switch an AI function off or on for the whole hospital."""
+        await self._call("PUT", f"/api/ai/hospital-switches/{quote(function, safe='')}", object, {"on": on})
 
     async def jobs(self, state: str) -> JobList:
         """Jobs of one state, newest first."""

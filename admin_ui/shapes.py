@@ -266,3 +266,17 @@ class AuditExport(msgspec.Struct, frozen=True):
     head: SignedHead
     complete: bool
     events: tuple[object, ...]
+
+
+class SwitchRow(msgspec.Struct, frozen=True):
+    """One AI function; ``off_by`` names the scopes that switch it off: hospital, person, patient."""
+
+    function: str
+    on: bool
+    off_by: tuple[str, ...]
+
+
+class SwitchList(msgspec.Struct, frozen=True):
+    """Every AI function."""
+
+    switches: list[SwitchRow]

@@ -77,4 +77,33 @@ OPERATIONS_WORDS: Final[dict[str, tuple[str, str]]] = {
         "O arquivo traz os {count} eventos mais recentes; estreite o período para os outros.",
         "The file has the newest {count} events; narrow the period for the others.",
     ),
+    "ai.title": ("IA no hospital", "AI in this hospital"),
+    "ai.lead": (
+        (
+            "Desligada aqui, a função para para todos, na hora. O prontuário continua funcionando sem ela."
+            " Cada pessoa, e cada paciente, também pode recusá-la por si."
+        ),
+        (
+            "Switched off here, a function stops for everybody, at once. The record works on without it."
+            " Every person, and every patient, may also decline it for themselves."
+        ),
+    ),
+    "ai.function": ("Função", "Function"),
+    "ai.state": ("No hospital", "In the hospital"),
+    "ai.name.transcription": ("Transcrição da fala", "Transcription of speech"),
+    "ai.name.draft": ("Rascunho da nota", "Draft of the note"),
+    "ai.name.chat": ("Conversa sobre o paciente", "Chat about a patient"),
+    "ai.name.images": ("Leitura de imagens", "Reading of images"),
+    "ai.name.documents": ("Leitura de documentos", "Reading of documents"),
+    "status.on": ("ligada", "on"),
+    "status.off": ("desligada", "off"),
+    "ai.turn_on": ("Ligar", "Switch on"),
+    "ai.turn_off": ("Desligar", "Switch off"),
+    "ai.off_title": ("Desligar para todos: {name}?", "Switch off for everybody: {name}?"),
+    "ai.off_text": (
+        "Quem a usa agora recebe um aviso claro e escreve sem ela. Nada do que já foi gravado se perde.",
+        "Whoever uses it now is told clearly and writes without it. Nothing recorded is lost.",
+    ),
+    "ai.turned_on": ("{name}: ligada.", "{name}: on."),
+    "ai.turned_off": ("{name}: desligada para todos.", "{name}: off for everybody."),
 }

@@ -6,6 +6,7 @@ from functools import partial
 
 from admin_ui.figures import size
 from admin_ui.frame import frame
+from admin_ui.pages.ai_switches import build_switches
 from admin_ui.parts import Section, Text, box, button, card, chip, confirmed, facts
 from admin_ui.shapes import EngineRow
 from admin_ui.view import View
@@ -15,6 +16,8 @@ def build(view: View) -> None:
     """One card for each engine."""
     with frame(view, "/engines", view.say("nav.engines"), view.say("engines.lead")):
         cards = Section(lambda rows: _cards(view, rows), classes="columns")
+        with card():
+            build_switches(view)
 
     def show() -> None:
         if view.feed.latest is not None:

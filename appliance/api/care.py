@@ -1,10 +1,11 @@
-"""The clinical workflow over HTTP: ``routes`` for dictations, live streams, notes, templates, paper, chat, AI switches."""
+"""The clinical workflow over HTTP: ``routes`` for dictations, live streams, notes, templates, paper, images, chat, AI switches."""
 
 from __future__ import annotations
 
 from appliance.api.care_chat import ChatRoutes
 from appliance.api.care_dictations import DictationRoutes
 from appliance.api.care_documents import DocumentRoutes
+from appliance.api.care_images import ImageRoutes
 from appliance.api.care_notes import NoteRoutes
 from appliance.api.care_speech import SpeechRoutes
 from appliance.api.care_stream import StreamRoutes
@@ -23,6 +24,7 @@ def routes(consults: Consults) -> list[AnyRoute]:
         *SpeechRoutes(consults).routes(),
         *TemplateRoutes(consults).routes(),
         *DocumentRoutes(consults.documents).routes(),
+        *ImageRoutes(consults.images).routes(),
         *ChatRoutes(consults).routes(),
-        *SwitchRoutes(consults).routes(),
+        *SwitchRoutes(consults.store, consults.now).routes(),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -9,10 +10,9 @@ import msgspec
 
 from appliance.api import care_shapes as shapes
 from appliance.care import ai_switches
-from appliance.care.service import Consults
 from appliance.plugin_api.errors import INVALID
 from appliance.plugin_api.http import SELF, AnyRoute, Reply, Request, Route
-from appliance.plugin_api.storage import Transaction
+from appliance.plugin_api.storage import Store, Transaction
 from appliance.records import repository
 
 TAG: Final = "ai"
@@ -31,10 +31,11 @@ class Switches(msgspec.Struct):
 
 
 class SwitchRoutes:
-    """Handlers over one node's consults."""
+    """Handlers over one node's store; ``now`` tells the moment as a FHIR instant."""
 
-    def __init__(self, consults: Consults) -> None:
-        self._consults = consults
+    def __init__(self, store: Store, now: Callable[[], str]) -> None:
+        self._store = store
+        self._now = now
 
     def routes(self) -> list[AnyRoute]:
         """All of them."""
@@ -57,7 +58,7 @@ class SwitchRoutes:
         if patient_id:
             request.about(patient=f"Patient/{patient_id}")
         find = partial(ai_switches.state, user_id=request.principal.user_id, patient_id=patient_id)
-        return Reply(body=Switches(await self._consults.store.read(find)))
+        return Reply(body=Switches(await self._store.read(find)))
 
     async def turn_mine(self, request: Request) -> Reply:
         """``PUT /api/ai/switches/{function}``."""
@@ -67,7 +68,7 @@ class SwitchRoutes:
         """``PUT /api/patients/{id}/ai-switches/{function}``: the patient has refused it, or agrees again."""
         patient_id = request.parameters["patient_id"]
         request.about(patient=f"Patient/{patient_id}", resource=f"Patient/{patient_id}")
-        await self._consults.store.read(lambda q: repository.read_stored(q, "Patient", patient_id))
+        await self._store.read(lambda q: repository.read_stored(q, "Patient", patient_id))
         return await self._turn(request, "patient", patient_id)
 
     async def turn_everybodys(self, request: Request) -> Reply:
@@ -83,7 +84,7 @@ class SwitchRoutes:
         who = request.principal.user_id
 
         def change(tx: Transaction) -> Reply:
-            ai_switches.turn(tx, scope, subject, function, on=asked.on, who=who, now=self._consults.now())
+            ai_switches.turn(tx, scope, subject, function, on=asked.on, who=who, now=self._now())
             patient_id = subject if scope == "patient" else ""
             return Reply(body=Switches(ai_switches.state(tx, user_id=who, patient_id=patient_id)))
 

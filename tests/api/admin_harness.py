@@ -19,6 +19,7 @@ from appliance.api.admin_node import NodeProbe, requests_answered
 from appliance.api.admin_schedule import ScheduleDesk
 from appliance.api.admin_sources import AdminSources
 from appliance.api.application import build_application
+from appliance.api.care_switches import SwitchRoutes
 from appliance.api.server import Server
 from appliance.api.tls import CertificateFiles
 from appliance.config.model import Api, Config, Node, Paths, Security
@@ -33,7 +34,7 @@ from appliance.security.authority import Authority
 from appliance.security.identity import Identity
 from appliance.security.vault import Vault
 from appliance.store.database import Database
-from appliance.telemetry.clock import SystemClock
+from appliance.telemetry.clock import SystemClock, instant
 from appliance.telemetry.health import HealthRegistry
 from appliance.telemetry.metrics import Metrics
 
@@ -136,6 +137,7 @@ async def admin_api(
     routes = [
         *identity.routes(people, authority, store, signer, clock, address="mac-a.local:8443"),
         *admin.routes(sources),
+        *SwitchRoutes(store, lambda: instant(clock.now())).routes(),
     ]
     app = build_application(
         routes, identity=people, store=store, metrics=metrics, config=config.api, clock=clock, health=health

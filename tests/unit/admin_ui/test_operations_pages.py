@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, async_playwright, expect
 
+from appliance.care import ai_switches
 from appliance.config.model import Paths
 from appliance.daemon.recurring import Recurring
 from appliance.operations.backup import NOT_RESTORABLE
@@ -101,6 +102,24 @@ async def test_health_is_told_in_portuguese_and_an_engine_is_restarted(running: 
         await page.get_by_role("alertdialog").get_by_role("button", name="Reiniciar").click()
         await expect(page.locator(".q-notification")).to_contain_text("está reiniciando", timeout=PATIENCE_MS)
     assert running.api.restarted == ["chat"]
+
+
+async def test_it_switches_an_ai_function_off_for_the_hospital_and_on_again(running: Dashboard) -> None:
+    async with page_of(running, "it", "/engines") as page:
+        row = page.get_by_role("row", name="Rascunho da nota")
+        await row.get_by_role("button", name="Desligar").click()
+        await page.get_by_role("alertdialog").get_by_role("button", name="Desligar").click()
+        await expect(row).to_contain_text("desligada", timeout=PATIENCE_MS)
+        await photograph(page)
+        assert {switch.function for switch in await switched_off(running)} == {"draft"}
+        await row.get_by_role("button", name="Ligar").click()
+        await expect(row.get_by_role("button", name="Desligar")).to_be_visible(timeout=PATIENCE_MS)
+        assert await switched_off(running) == []
+
+
+async def switched_off(running: Dashboard) -> list[ai_switches.Switch]:
+    found = await running.api.store.read(lambda q: ai_switches.state(q, user_id="somebody-else"))
+    return [switch for switch in found if not switch.on]
 
 
 async def test_sessions_end_and_a_new_password_lets_in(running: Dashboard) -> None:
