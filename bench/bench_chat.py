@@ -195,9 +195,9 @@ async def measure(node: BenchNode, report: Report, asked: argparse.Namespace) ->
         await load(http, model, 1, 1, asked.tokens)
         mine = {count: await load(http, model, count, asked.turns, asked.tokens) for count in counts}
         await beside_a_long_prompt(http, model, asked.long_words, report)
-    peer, run_direct = direct()
+    peer, run_direct = direct(asked.tokens)
     for count in counts:
-        tokens, seconds = await asyncio.to_thread(run_direct, prompts(count * asked.turns), count)
+        tokens, seconds = await asyncio.to_thread(run_direct, fresh(count * asked.turns), count)
         report.row(f"tokens a second, {count} streams, against BatchGenerator", mine[count].rate, "1/s",
                    peer="BatchGenerator", peer_value=tokens / seconds, aim=(">=", AIM_DIRECT), on="ratio")  # fmt: skip
     assert peer.stdin is not None

@@ -50,8 +50,8 @@ def _consult(number: int) -> str:
     return f"Transcrição:{transcript}\n\nEscreva a nota em JSON."
 
 
-def direct() -> tuple[subprocess.Popen[str], Callable[[list[str], int], tuple[int, float]]]:
-    """The peer process, and a function that runs prompts on it: (tokens, seconds)."""
+def direct(max_tokens: int = MAX_TOKENS) -> tuple[subprocess.Popen[str], Callable[[list[str], int], tuple[int, float]]]:
+    """The peer process, and a function that runs prompts on it, each for at most ``max_tokens``: (tokens, seconds)."""
     command = [sys.executable, str(Path(__file__).with_name("chat_direct.py"))]
     environment = os.environ | engine_environment()
     peer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
@@ -60,7 +60,7 @@ def direct() -> tuple[subprocess.Popen[str], Callable[[list[str], int], tuple[in
     peer.stdout.readline()
 
     def run(asked: list[str], streams: int) -> tuple[int, float]:
-        print(json.dumps({"prompts": asked, "streams": streams, "max_tokens": MAX_TOKENS}), file=peer.stdin, flush=True)
+        print(json.dumps({"prompts": asked, "streams": streams, "max_tokens": max_tokens}), file=peer.stdin, flush=True)
         answer = json.loads(peer.stdout.readline())
         return answer["tokens"], answer["seconds"]
 

@@ -222,7 +222,7 @@ class ChatEngine:
 
     def _admit(self, buckets: Buckets) -> None:
         """Let waiting rows join while there is room for them."""
-        if not self._new or not self._gathered():
+        if not self._new or not self._gathered(buckets):
             return
         while self._new and buckets.room_for(row := self._next()):
             self._new.remove(row)
@@ -236,9 +236,9 @@ class ChatEngine:
         held = Counter(self._running.values())
         return min(self._new, key=lambda row: (row.request_id not in self._urgent, held[row.user]))
 
-    def _gathered(self) -> bool:
+    def _gathered(self, buckets: Buckets) -> bool:
         waited_s = time.monotonic() - self._gathering_since
-        return not self._running or len(self._new) >= _GATHER_ROWS or waited_s >= _GATHER_S
+        return not buckets.decoding or len(self._new) >= _GATHER_ROWS or waited_s >= _GATHER_S
 
     def _advance(self, buckets: Buckets, tokens: list[Token], broken: set[int]) -> list[Output | Failed]:
         """What one bucket's new tokens mean for their readers.

@@ -16,6 +16,8 @@ from plugins.medgemma_chat.engine_rows import Row
 
 EDGES: Final = (1024, 4096, 16384, 65536)
 """Prompt lengths (tokens) where a new bucket begins; within one, padding at most quadruples a row."""
+MOST_TURNS_GIVEN: Final = 4
+"""How often in a row a bucket that only reads lets shorter ones go first: a short prompt's steps from its first chunk to its token."""
 
 
 class Response(Protocol):
@@ -57,6 +59,7 @@ class Buckets:
         self._max_rows = max_rows
         self._edges = edges
         self._buckets: dict[int, _Bucket] = {}
+        self._turns_given = 0
         self.prefill_s = 0.0
         self.decode_s = 0.0
 
@@ -87,12 +90,32 @@ class Buckets:
             bucket.insert(row, self._prefixes)
 
     def step(self) -> Iterator[list[Token]]:
-        """One token for every answering row, a chunk for every row that is still reading; a bucket at a time."""
-        active = [bucket for bucket in self._buckets.values() if bucket.rows]
-        decoding = any(bucket.decoding for bucket in active)
+        """One token for every answering row, a chunk for every row that is still reading; a bucket at a time.
+
+        While a short prompt waits for its first token, longer ones that are only being read let it go first for some steps.
+        """
+        active = self._whose_turn(
+            [self._buckets[place] for place in sorted(self._buckets) if self._buckets[place].rows]
+        )
+        decoding = self.decoding
         reading = sum(len(bucket.reading) for bucket in active)
         for bucket in active:
             yield self._step_one(bucket, self._pace.tokens(reading, others_wait=decoding))
+
+    @property
+    def decoding(self) -> bool:
+        """Whether a row is being answered: whatever else a step does, that row waits for it."""
+        return any(bucket.decoding for bucket in self._buckets.values())
+
+    def _whose_turn(self, active: list[_Bucket]) -> list[_Bucket]:
+        """``active`` (shortest first) without what may wait."""
+        waiting = next((at for at, bucket in enumerate(active) if bucket.awaited), len(active))
+        now = [bucket for at, bucket in enumerate(active) if at <= waiting or bucket.decoding]
+        if len(now) == len(active) or self._turns_given == MOST_TURNS_GIVEN:
+            self._turns_given = 0
+            return active
+        self._turns_given += 1
+        return now
 
     def _step_one(self, bucket: _Bucket, chunk: int) -> list[Token]:
         generator = bucket.generator
@@ -134,6 +157,11 @@ class _Bucket:
     @property
     def decoding(self) -> bool:
         return len(self.rows) > len(self.reading)
+
+    @property
+    def awaited(self) -> bool:
+        """Whether a row has no token yet."""
+        return any(row.completion_tokens == 0 for row in self.rows.values())
 
     def insert(self, row: Row, prefixes: PrefixCache) -> None:
         known = prefixes.longest(row.tenant, row.prompt)

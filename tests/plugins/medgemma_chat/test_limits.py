@@ -14,6 +14,7 @@ from appliance.plugin_api.capabilities import ChatMessage
 from appliance.plugin_api.kv_geometry import KvGeometry
 from plugins.medgemma_chat.budget import in_blocks, kv_budget_bytes
 from plugins.medgemma_chat.engine import ChatEngine
+from plugins.medgemma_chat.engine_buckets import MOST_TURNS_GIVEN
 from plugins.medgemma_chat.engine_limits import KvBudget, PrefillPace
 from plugins.medgemma_chat.engine_prefix import SHARED, PrefixCache
 from tests.plugins.medgemma_chat.driving import Answer, collect, request, submit
@@ -90,6 +91,40 @@ def test_a_chunk_shrinks_with_the_cost_of_a_token_and_with_the_rows_that_read() 
     pace.learn(0, 1.0)
     pace.learn(10, 0.0)
     assert pace.tokens(1, others_wait=True) == pytest.approx(100, abs=2)
+
+
+def first_tokens(engine: ChatEngine, arrivals: dict[int, str]) -> dict[int, int]:
+    """The step of each request's first piece; ``arrivals``: what comes before which step (their numbers are the requests')."""
+    seen: dict[int, int] = {}
+    answers: dict[int, Answer] = {}
+    step = 0
+    while step <= max(arrivals) or engine.busy():
+        if step in arrivals:
+            submit(engine, step, request(arrivals[step], max_tokens=2))
+        collect(engine, answers)
+        for known in answers:
+            seen.setdefault(known, step)
+        step += 1
+    return seen
+
+
+def test_a_short_prompt_goes_before_the_chunks_of_a_long_one(tiny_config: dict[str, Any]) -> None:
+    engine = ChatEngine()
+    engine.load({**tiny_config, "context_tokens": 512, "bucket_edges": (64,), "prefill_step_tokens": 16})
+    alone = first_tokens(engine, {0: "dor"})[0]
+    seen = first_tokens(engine, {0: "tosse " * 150, 5: "dor"})
+    assert seen[5] - 5 == alone  # not one step more than with nobody else there
+    assert seen[5] < seen[0]
+    engine.close()
+
+
+def test_a_long_prompt_gets_its_turn_however_many_short_ones_come(tiny_config: dict[str, Any]) -> None:
+    engine = ChatEngine()
+    engine.load({**tiny_config, "context_tokens": 512, "bucket_edges": (64,), "prefill_step_tokens": 64})
+    alone = first_tokens(engine, {0: "tosse " * 150})[0]
+    seen = first_tokens(engine, {0: "tosse " * 150} | dict.fromkeys(range(1, 120), "dor"))
+    assert seen[0] <= (alone + 1) * (MOST_TURNS_GIVEN + 1)
+    engine.close()
 
 
 def test_a_long_prompt_is_read_while_others_answer(tiny_config: dict[str, Any]) -> None:
