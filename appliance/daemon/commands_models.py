@@ -188,6 +188,41 @@ def sign(folder: Path, key: Path, **given: Any) -> None:
     click.echo(f"{manifest.pack}: {len(manifest.files)} files, {manifest.size / MIB:.1f} MiB, signed.")
 
 
+@models.command("fetch")
+@home_option
+@click.argument("name")
+@click.option("--revision", help="Branch, tag or commit; default: the newest.")
+@click.option(
+    "--to", "to", type=click.Path(file_okay=False, path_type=Path, resolve_path=True), help="Folder; default: ./MODEL."
+)
+@json_option
+def fetch_model(home: Path, name: str, revision: str | None, to: Path | None, *, as_json: bool) -> None:
+    """Fetch the model NAME (OWNER/MODEL) from the hub, on the machine that prepares packs; repeat it to go on.
+
+    An appliance refuses: nothing leaves the building. Next: prontuario models sign.
+    """
+    from appliance.operations.packs import fetch
+
+    if Paths(home).config.exists():
+        raise CommandFailedError(
+            f"{home} is an appliance, and nothing leaves the building. Run it on the machine that prepares packs."
+        )
+    folder = to or Path.cwd() / name.rpartition("/")[2]
+    with _sentences():
+        planned = fetch.plan(name, revision)
+        with _progress(planned.size, f"Fetching {name}") as on_bytes:
+            fetched = fetch.fetch(planned, folder, on_bytes)
+    if as_json:
+        click.echo(msgspec.json.encode(fetched).decode())
+        return
+    click.echo(
+        f"{fetched.name} at {fetched.commit}: {len(fetched.files)} files, {fetched.size / MIB:.1f} MiB in {folder}."
+    )
+    if fetched.left:
+        click.echo(f"Left at the hub (no part of a pack): {', '.join(fetched.left)}")
+    click.echo(f"Next: prontuario models sign {folder} …")
+
+
 @models.command("capacity")
 @click.argument("config", type=click.Path(exists=True, path_type=Path))
 @click.option(

@@ -41,6 +41,13 @@ class _Tensor(msgspec.Struct, forbid_unknown_fields=True):
     data_offsets: tuple[int, int]
 
 
+def belongs(relative: str) -> bool:
+    """Whether a pack may have a file of this name, whatever is in it."""
+    path = Path(relative)
+    kinds = {WEIGHTS, ".json", _SENTENCEPIECE, onnx_contents.SUFFIX} | _TEXT_SUFFIXES
+    return path.suffix.lower() in kinds or path.name in _TEXT_NAMES or coreml_contents.inside(relative)
+
+
 def check_file(path: Path, relative: str) -> None:
     """Raises ``pack.pickle``, ``pack.truncated`` or ``pack.format`` (422). Blocks."""
     with path.open("rb") as file:

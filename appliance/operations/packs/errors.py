@@ -142,3 +142,24 @@ KEY = define(
     pt=("{file} não é uma chave Ed25519 em PEM.", "Use a chave que prontuario models keygen fez."),
     en=("{file} is no Ed25519 key in PEM.", "Use the key that prontuario models keygen made."),
 )
+FETCH_NOT_FOUND = define(
+    "pack.fetch_not_found",
+    404,
+    pt=("O repositório não tem o modelo {name}.", "Confira dono, nome e revisão."),
+    en=("The hub has no model {name}.", "Check owner, name and revision."),
+)
+FETCH_GATED = define(
+    "pack.fetch_gated",
+    403,
+    pt=(
+        "O modelo {name} só é entregue a quem aceitou a licença dele.",
+        "Aceite-a no site do repositório e defina HF_TOKEN.",
+    ),
+    en=("The model {name} is only handed to whoever accepted its licence.", "Accept it on the hub and set HF_TOKEN."),
+)
+FETCH_HUB = define(
+    "pack.fetch_hub",
+    502,
+    pt=("O repositório de modelos não respondeu direito ({reason}).", "Confira a rede e repita: o que já veio fica."),
+    en=("The model hub did not answer properly ({reason}).", "Check the network and repeat: what came stays."),
+)
