@@ -68,11 +68,20 @@ class Phone:
         """The JSON of a resource."""
         return (await self._call("GET", path, params=query)).json()
 
+    async def content(self, path: str, **query: str) -> bytes:
+        """The bytes of what is no JSON: a sound, a picture."""
+        return (await self._call("GET", path, params=query)).content
+
     async def post(self, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
         """Send JSON once and for all: the key makes repeats harmless."""
         content = b"" if body is None else json.dumps(body).encode()
         kind = {} if body is None else {"Content-Type": "application/json"}
         return (await self._call("POST", path, content=content, headers={**kind, **(headers or {})})).json()
+
+    async def hand_in(self, path: str, content: bytes, **query: str) -> Any:
+        """Send a whole file once and for all."""
+        kind = {"Content-Type": "application/octet-stream"}
+        return (await self._call("POST", path, params=query, content=content, headers=kind)).json()
 
     async def create(self, resource: Mapping[str, Any]) -> dict[str, Any]:
         """Create a FHIR resource; the stored resource with its id."""

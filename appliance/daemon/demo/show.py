@@ -12,9 +12,11 @@ from typing import Any
 
 import click
 
+from appliance.daemon.demo.aloud import hear
 from appliance.daemon.demo.compare import FactComparison, compare_facts, word_error_rate
 from appliance.daemon.demo.consult import Consult, take_consult
 from appliance.daemon.demo.gold import SUFFIX, Gold, decode_gold
+from appliance.daemon.demo.paper import take_paper
 from appliance.daemon.demo.phone import FHIR, Phone
 from appliance.daemon.demo.play import play
 from appliance.daemon.enrolment import enrol_client
@@ -76,6 +78,8 @@ async def _demonstrate(node: Node, stage: Stages) -> None:
             stage("consult", f"{name}: {gold.transcript[-1].end:.0f} s of speech, voice {gold.made.get('voice', '?')}")
             consult = await take_consult(phone, audio, stage)
             print_consult(consult, gold, demonstration=demonstration)
+            await hear(phone, consult, node.home / "demo", stage)
+        await take_paper(phone, consult, stage)
     finally:
         await phone.close()
 
