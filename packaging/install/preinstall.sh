@@ -17,7 +17,7 @@ current=$(readlink "$prefix/current" 2>/dev/null || true)
 [ "$current" = "versions/$version" ] || rm -rf "$prefix/versions/$version"
 
 mkdir -p "$prefix/versions"
-free_kb=$(df -k "$prefix" | awk 'NR == 2 { print $4 }')
+free_kb=$(df -kP "$prefix" | awk 'NR == 2 { print $4 }')
 # Room for the files and as much again for the node to go on writing meanwhile.
 needed_kb=$((size_kb * 2))
 if [ "$free_kb" -lt "$needed_kb" ]; then

@@ -110,6 +110,17 @@ def test_an_upgrade_waits_for_every_job_of_a_pair_s_node(tmp_path: Path, package
     assert verbs.count("print") > verbs.count("bootstrap"), "bootout answers before the job is gone"
 
 
+def test_whoever_does_not_wait_is_left_with_nothing_running(running: ScratchMac) -> None:
+    """The naive sequence, against the same launchd: what the wait in jobs.sh is for."""
+    launchctl, label = running.book / "bin" / "launchctl", "br.prontuario.core"
+    assert running.run(launchctl, "bootout", f"system/{label}").returncode == 0
+    plist = running.root / "Library" / "LaunchDaemons" / f"{label}.plist"
+    assert running.run(launchctl, "bootstrap", "system", str(plist)).returncode in {5, 37}
+    assert label not in running.jobs
+    assert running.run(running.script("activate.sh"), OLD, str(running.root)).returncode == 0
+    is_whole(running, OLD)
+
+
 def test_two_versions_stay_and_older_ones_go(running: ScratchMac, packages: dict[str, Path]) -> None:
     for version in (NEW, NEWEST):
         assert running.install(packages[version]).returncode == 0
