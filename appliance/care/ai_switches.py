@@ -12,7 +12,7 @@ import msgspec
 from appliance.plugin_api.errors import define
 from appliance.plugin_api.storage import Query, Transaction
 
-Function = Literal["transcription", "draft", "chat", "reading"]
+Function = Literal["transcription", "draft", "chat", "reading", "images"]
 Scope = Literal["hospital", "person", "patient"]
 FUNCTIONS: Final[tuple[Function, ...]] = get_args(Function)
 OFF = define(

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from appliance.care import audio, dictations, draft_job, errors, export, notes, signatures, transcription, transcripts
 from appliance.care.documents import Documents
 from appliance.care.draft_job import Drafting
+from appliance.care.imaging import Images
 from appliance.care.intake import Intake
 from appliance.care.live import LiveHearing
 from appliance.care.model import Dictation, Note
@@ -65,6 +66,9 @@ class Consults:
         transcribe = Transcription(store, self.intake, abilities, clock, self.broker, spool)
         draft = Drafting(store, abilities, clock, self.broker)
         self.documents = Documents(store=store, blobs=blobs, vault=vault, abilities=abilities, jobs=jobs, clock=clock)
+        self.images = Images(
+            store=store, blobs=blobs, vault=vault, abilities=abilities, jobs=jobs, clock=clock, spool=spool
+        )
         self._spool = spool
         jobs.register(
             dictations.TRANSCRIBE,
@@ -94,6 +98,7 @@ class Consults:
 
     def _resume(self, tx: Transaction) -> None:
         self.documents.resume(tx)
+        self.images.resume(tx)
         for state in ("complete", "transcribing", "drafting"):
             for dictation in dictations.find(tx, state=state, limit=RESUMED_AT_START):
                 self._pursue(tx, dictation)

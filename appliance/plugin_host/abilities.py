@@ -15,6 +15,7 @@ from appliance.plugin_api.capabilities import (
     DocumentReader,
     FaceVerifier,
     ImageAnalyser,
+    ImageReader,
     ModelInfo,
     SpeechToText,
     TextToSpeech,
@@ -143,6 +144,10 @@ class PluginAbilities:
     def document_reader(self, request: Any = None) -> Choice[DocumentReader]:
         """Raises ``capability.unavailable`` (503)."""
         return self.choose("document_reader", request)
+
+    def image_reader(self, request: Any = None) -> Choice[ImageReader]:
+        """Raises ``capability.unavailable`` (503)."""
+        return self.choose("image_reader", request)
 
     def image_analyser(self, request: Any = None) -> Choice[ImageAnalyser]:
         """Raises ``capability.unavailable`` (503)."""

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from appliance.plugin_api.capabilities import ChatModel, DocumentReader, ModelInfo, SpeechToText, TextToSpeech
+from appliance.plugin_api.capabilities import (
+    ChatModel,
+    DocumentReader,
+    ImageAnalyser,
+    ImageReader,
+    ModelInfo,
+    SpeechToText,
+    TextToSpeech,
+)
 
 T = TypeVar("T")
 
@@ -33,6 +41,14 @@ class Abilities(Protocol):
         ...
 
     def text_to_speech(self, request: Any = None) -> Choice[TextToSpeech]:
+        """Raises ``capability.unavailable`` (503)."""
+        ...
+
+    def image_reader(self, request: Any = None) -> Choice[ImageReader]:
+        """Raises ``capability.unavailable`` (503)."""
+        ...
+
+    def image_analyser(self, request: Any = None) -> Choice[ImageAnalyser]:
         """Raises ``capability.unavailable`` (503)."""
         ...
 

@@ -14,6 +14,8 @@ from appliance.plugin_api.capabilities import (
     ChatModel,
     ChatOptions,
     DocumentReader,
+    ImageAnalyser,
+    ImageReader,
     ModelInfo,
     Segment,
     SpeechToText,
@@ -84,6 +86,18 @@ class ScriptedAbilities:
     chat: ChatModel | None = None
     degraded: bool = False
     reader: DocumentReader | None = None
+    pictures: ImageReader | None = None
+    analyser: ImageAnalyser | None = None
+
+    def image_reader(self, request: Any = None) -> Choice[ImageReader]:
+        if self.pictures is None:
+            raise CAPABILITY_UNAVAILABLE(capability="image_reader")
+        return Choice(self.pictures, "scripted", "scripted", self.degraded)
+
+    def image_analyser(self, request: Any = None) -> Choice[ImageAnalyser]:
+        if self.analyser is None:
+            raise CAPABILITY_UNAVAILABLE(capability="image_analyser")
+        return Choice(self.analyser, "scripted", "scripted", self.degraded)
 
     def document_reader(self, request: Any = None) -> Choice[DocumentReader]:
         if self.reader is None:
