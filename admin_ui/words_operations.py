@@ -80,7 +80,7 @@ OPERATIONS_WORDS: Final[dict[str, tuple[str, str]]] = {
     "ai.title": ("IA no hospital", "AI in this hospital"),
     "ai.lead": (
         (
-            "Desligada aqui, a função para para todos, na hora. O prontuário continua funcionando sem ela."
+            "Desligada aqui, a função cessa para todos, na hora. O prontuário continua funcionando sem ela."
             " Cada pessoa, e cada paciente, também pode recusá-la por si."
         ),
         (
@@ -94,7 +94,7 @@ OPERATIONS_WORDS: Final[dict[str, tuple[str, str]]] = {
     "ai.name.draft": ("Rascunho da nota", "Draft of the note"),
     "ai.name.chat": ("Conversa sobre o paciente", "Chat about a patient"),
     "ai.name.images": ("Leitura de imagens", "Reading of images"),
-    "ai.name.documents": ("Leitura de documentos", "Reading of documents"),
+    "ai.name.reading": ("Leitura de documentos", "Reading of documents"),
     "status.on": ("ligada", "on"),
     "status.off": ("desligada", "off"),
     "ai.turn_on": ("Ligar", "Switch on"),

@@ -9,6 +9,7 @@ import pytest
 from admin_ui import figures
 from admin_ui.listing import plain
 from admin_ui.words import WORDS, known, language_of, words
+from appliance.care import ai_switches
 
 SOURCES = Path(__file__).parents[3] / "admin_ui"
 
@@ -109,3 +110,7 @@ def test_moments_are_read_in_the_order_of_the_language_and_odd_ones_kept() -> No
 
 def test_search_forgives_case_and_accents() -> None:
     assert plain("Conceição ÁVILA") == "conceicao avila"
+
+
+def test_every_ai_function_has_a_name() -> None:
+    assert [function for function in ai_switches.FUNCTIONS if f"ai.name.{function}" not in WORDS] == []
