@@ -24,6 +24,8 @@ _BLOOD: Final = re.compile(
     r"\b(hemograma|eritrograma|leucograma|bioquimica|sangue|soro|plasma|hormonios?"
     r"|lipidograma|perfil lipidico|eletrolitos|coagulograma)\b"
 )
+_WHOLE: Final = frozenset({"/uL"})
+"""Cells are counted whole: a point in such a number can only mean thousands."""
 _HEADING_REACH: Final = 4
 """A heading counts for a result so many rows below it at most."""
 _LOW_HIGH: Final = re.compile(r"(\d[\d.,]*)(?:a|-|–|até|ate)(\d[\d.,]*)")
@@ -141,7 +143,7 @@ def _number(said: Statement, analyte: Analyte | None, ucum: str, doubts: list[Do
     if analyte is None:
         return figure.value
     believed = analyte.believes(ucum, exact(figure.value))
-    if figure.other and analyte.believes(ucum, exact(figure.other)):
+    if figure.other and ucum not in _WHOLE and analyte.believes(ucum, exact(figure.other)):
         doubts.append("separator_unsure")
         return ""
     if not believed:

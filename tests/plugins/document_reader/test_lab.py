@@ -47,6 +47,7 @@ def only(*lines: str, **options: float) -> LabValue:
         ("Hemoglobina 13,2 g/dL 12,0 a 15,5", "718-7", "13.2", "g/dL"),
         ("HEMOGLOBINA ........: 13,20 g/dL", "718-7", "13.20", "g/dL"),
         ("Leucócitos 7.200 /mm³ 4.000 a 11.000", "6690-2", "7200", "/uL"),
+        ("Leucócitos 11.400 /mm³", "6690-2", "11400", "/uL"),
         ("Leucócitos: 7,2 mil/mm3", "6690-2", "7.2", "10*3/uL"),
         ("Plaquetas 245.000/mm³", "777-3", "245000", "/uL"),
         ("Hemácias 4,52 milhões/mm³", "789-8", "4.52", "10*6/uL"),
