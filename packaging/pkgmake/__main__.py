@@ -19,6 +19,7 @@ from pkgmake.assemble import MACHO_LIST, Sources, assemble, check_version, seal
 from pkgmake.digests import sha256_of
 from pkgmake.errors import BuildError
 from pkgmake.inputs import read_inputs
+from pkgmake.own_code import unrecorded
 from pkgmake.package import distribution, identifier, installed_kb, stage_scripts, write_package
 from pkgmake.policy import read_policy
 from pkgmake.verify import verify
@@ -94,6 +95,10 @@ def _tree(arguments: argparse.Namespace) -> None:
 def _build(arguments: argparse.Namespace) -> None:
     version = check_version(arguments.version)
     signer = _signer(arguments.key, arguments.chain)
+    if changed := unrecorded(arguments.repository):
+        print(
+            f"pkg: {len(changed)} files of ours are not committed; nobody can make this package again", file=sys.stderr
+        )
     sources = _sources(arguments)
     arguments.out.mkdir(parents=True, exist_ok=True)
     package = arguments.out / f"prontuario-{version}.pkg"

@@ -77,9 +77,8 @@ def assemble(sources: Sources, version: str, root: Path) -> None:
     folder.mkdir(parents=True)
     packages = _python(sources.inputs[PYTHON], folder)
     chosen = _wheels(sources, packages)
-    dropped: set[str] = set()
     for wheel in chosen:
-        dropped.update(wheels.lay_down(wheel, packages, sources.policy.drop))
+        wheels.lay_down(wheel, packages, sources.policy.drop)
     _programs(sources, chosen, folder / "bin")
     own_code.lay_down(sources.repository, packages, version)
     _scripts(sources.repository, folder, packages)

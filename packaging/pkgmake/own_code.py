@@ -21,7 +21,7 @@ def lay_down(repository: Path, target: Path, version: str) -> None:
 
     What git does not track is not ours yet and stays out; without git (an unpacked source archive) everything counts.
     """
-    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
+    project = _project(repository)
     placed = []
     for path in _files(repository, project):
         place = target / path
@@ -37,11 +37,26 @@ def lay_down(repository: Path, target: Path, version: str) -> None:
     write_record(target, info, placed)
 
 
+def unrecorded(repository: Path) -> list[str]:
+    """Our files that differ from what git has recorded: a package made of them can't be made again from a commit."""
+    if not (repository / ".git").exists():
+        return []
+    words = ["git", "-C", str(repository), "diff", "--name-only", "-z", "HEAD", "--", *_tops(_project(repository))]
+    ran = subprocess.run(words, check=True, capture_output=True, text=True)
+    return [path for path in ran.stdout.split("\0") if path]
+
+
+def _project(repository: Path) -> dict[str, Any]:
+    return tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def _tops(project: dict[str, Any]) -> list[str]:
+    return [pattern.rstrip("*") for pattern in project["tool"]["setuptools"]["packages"]["find"]["include"]]
+
+
 def _files(repository: Path, project: dict[str, Any]) -> Iterator[str]:
-    setuptools = project["tool"]["setuptools"]
-    tops = [pattern.rstrip("*") for pattern in setuptools["packages"]["find"]["include"]]
-    patterns = [_CODE, *setuptools["package-data"]["*"]]
-    for path in sorted(_listed(repository, tops)):
+    patterns = [_CODE, *project["tool"]["setuptools"]["package-data"]["*"]]
+    for path in sorted(_listed(repository, _tops(project))):
         name = path.rpartition("/")[2]
         if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
             yield path

@@ -97,15 +97,14 @@ def dist_info(wheel: zipfile.ZipFile) -> str:
     return found.pop()
 
 
-def lay_down(wheel: Wheel, target: Path, drop: Collection[str] = ()) -> list[str]:
-    """Unpack into site-packages ``target``, less what fits a glob of ``drop``; which of these globs fitted.
+def lay_down(wheel: Wheel, target: Path, drop: Collection[str] = ()) -> None:
+    """Unpack into site-packages ``target``, less what fits a glob of ``drop``.
 
     Universal programs are cut down to arm64. ``RECORD`` is written anew over what was laid down.
 
     Raises:
         BuildError: the wheel's own record does not hold, a name leads outside, or two packages bring the same file.
     """
-    used: set[str] = set()
     with zipfile.ZipFile(wheel.path) as zipped:
         info = dist_info(zipped)
         promised = _promised(zipped, info)
@@ -114,13 +113,11 @@ def lay_down(wheel: Wheel, target: Path, drop: Collection[str] = ()) -> list[str
             place = _place(member.filename)
             if member.is_dir() or place is None:
                 continue
-            if fitting := [glob for glob in drop if fnmatch.fnmatchcase(place, glob)]:
-                used.update(fitting)
+            if any(fnmatch.fnmatchcase(place, glob) for glob in drop):
                 continue
             _lay_down_member(zipped, member, target / place, promised)
             placed.append(place)
     write_record(target, info, placed)
-    return sorted(used)
 
 
 def take_script(wheel: Wheel, name: str) -> bytes:

@@ -19,6 +19,7 @@ from flatpkg import Archive, PackageError, Signer, read_bom
 from pkgmake.__main__ import main
 from pkgmake.assemble import assemble, seal
 from pkgmake.errors import BuildError
+from pkgmake.own_code import unrecorded
 from pkgmake.package import identifier, write_package
 from pkgmake.policy import Policy, Reviewed
 from pkgmake.verify import verify
@@ -73,9 +74,23 @@ def test_the_tree_has_everything_and_nothing_else(ground: Ground) -> None:
     assert "@" not in re.sub(r'"\$@"', "", (folder / "scripts/health_gate.sh").read_text())
 
 
-def test_what_git_does_not_know_stays_out(ground: Ground) -> None:
-    for words in (("init", "-q"), ("add", "appliance", "plugins", "admin_ui")):
+def record(ground: Ground) -> None:
+    """Our stand-in code as a commit."""
+    who = ("-c", "user.name=p", "-c", "user.email=p@example.org", "-c", "commit.gpgsign=false")
+    for words in (("init", "-q"), ("add", "appliance", "plugins", "admin_ui"), (*who, "commit", "-q", "-m", "all")):
         subprocess.run(["git", "-C", ground.repository, *words], check=True, capture_output=True)
+
+
+def test_what_is_not_committed_is_told(ground: Ground) -> None:
+    assert unrecorded(ground.repository) == []
+    record(ground)
+    assert unrecorded(ground.repository) == []
+    (ground.repository / "plugins" / "__init__.py").write_text("changed")
+    assert unrecorded(ground.repository) == ["plugins/__init__.py"]
+
+
+def test_what_git_does_not_know_stays_out(ground: Ground) -> None:
+    record(ground)
     (ground.repository / "appliance" / "half_written.py").write_text("x")
     packages = assembled(ground) / "python/lib/python3.11/site-packages"
     assert (packages / "appliance" / "__init__.py").exists()
