@@ -1,6 +1,6 @@
-"""Write docs/settings.md, docs/errors.md and docs/api.md from the code; ``--check`` only compares (a test runs it).
+"""Write the pages of docs/ that say the code, and Prometheus' and Grafana's files; ``--check`` only compares (a test runs it).
 
-``python tools/reference.py`` after a setting, an error or a route changed.
+``python tools/reference.py`` after a setting, an error, a route, a metric or an alert changed.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ sys.path.insert(0, str(ROOT))
 
 import appliance  # noqa: E402  the tree itself, not an installed copy
 from appliance.config.model import Config, Paths, Store  # noqa: E402
+from appliance.operations.watching.dashboard import dashboard_json  # noqa: E402
+from appliance.operations.watching.rendering import alerts_page, alerts_yaml  # noqa: E402
 from appliance.plugin_api.errors import catalogue  # noqa: E402
 from appliance.plugin_api.http import AnyRoute, Route, WebSocketRoute  # noqa: E402
+from tools.metric_names import page  # noqa: E402
 
 GENERATED = "<!-- Written by tools/reference.py; change the code, not this page. -->\n"
 
@@ -134,7 +137,23 @@ def _default(field: msgspec.structs.FieldInfo) -> Any:
     return f'"{value}"' if isinstance(value, str) else value
 
 
-PAGES = {"settings.md": settings, "errors.md": errors, "api.md": api}
+def alerts() -> str:
+    """docs/alerts.md: what stands before the mark is written by hand, the table is not."""
+    mark = "<!-- rules -->\n"
+    written = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8").partition(mark)[0]
+    return f"{written}{mark}{alerts_page()}"
+
+
+WATCHING = "../appliance/operations/watching/"
+PAGES = {
+    "settings.md": settings,
+    "errors.md": errors,
+    "api.md": api,
+    "metrics.md": page,
+    "alerts.md": alerts,
+    WATCHING + "alerts.yaml": alerts_yaml,
+    WATCHING + "dashboard.json": dashboard_json,
+}
 
 
 def main() -> int:
