@@ -15,6 +15,7 @@ import msgspec
 from appliance.api.identity_faces import face_routes
 from appliance.api.identity_faces_guard import GUARDED, confirmed
 from appliance.config.model import Faces
+from appliance.plugin_api.capabilities import FaceVerifier
 from appliance.plugin_api.http import AnyRoute, Reply, Request, Route
 from appliance.security import audit
 from appliance.security.audit import AuditEvent
@@ -98,14 +99,14 @@ async def is_confirmed(phone: TestPhone) -> str | None:
 
 
 @asynccontextmanager
-async def faces_node(folder: Path, config: Faces = ON) -> AsyncIterator[FacesNode]:
-    """Serve it. The notes behind the guarded routes are empty: what is tested is the guard."""
+async def faces_node(folder: Path, config: Faces = ON, real: FaceVerifier | None = None) -> AsyncIterator[FacesNode]:
+    """Serve it, with the scripted model or a ``real`` one. The notes behind the guarded routes are empty: the guard is tested."""
     faces = ScriptedFaces()
     vaults: list[Vault] = []
 
     def more(store: Database, vault: Vault, identity: Identity, clock: HandClock) -> list[AnyRoute]:
         vaults.append(vault)
-        desk = FaceDesk(store, vault, clock, config, lambda: faces)
+        desk = FaceDesk(store, vault, clock, config, lambda: real or faces)
         notes: list[AnyRoute] = [Route(*where, "self", _note, "Do it", dict) for where in GUARDED.values()]
         return [*face_routes(desk, identity, store), *confirmed(notes, desk)]
 
