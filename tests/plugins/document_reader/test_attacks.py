@@ -8,6 +8,7 @@ import struct
 import sys
 import zlib
 from contextlib import aclosing
+from pathlib import Path
 
 import psutil
 import pypdfium2 as pdfium
@@ -106,6 +107,14 @@ async def test_every_kind_of_photograph_is_known_by_its_bytes(form: str) -> None
     picture = Image.new("RGB", (320, 240), "white")
     facts = await reader().inspect(papers.encoded(picture, form), CALL)
     assert facts.media_type == {"JPEG": "image/jpeg", "PNG": "image/png"}[form]
+
+
+async def test_a_heic_of_a_phone_is_opened_and_half_of_one_is_damaged() -> None:
+    phone = (Path(__file__).parents[1] / "medical_images" / "phone.heic").read_bytes()
+    assert (await reader().inspect(phone, CALL)).media_type == "image/heic"
+    with pytest.raises(ProntuarioError) as caught:
+        await reader().inspect(phone[: len(phone) * 2 // 3], CALL)
+    assert caught.value.kind.code == "document.damaged"
 
 
 def test_a_heic_is_known_by_its_brand_and_avif_is_not_one() -> None:
