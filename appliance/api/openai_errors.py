@@ -14,6 +14,18 @@ MODEL_UNKNOWN = define(
     pt=("O modelo {model} não existe neste servidor.", "Veja os modelos em /v1/models."),
     en=("The model {model} does not exist on this server.", "See the models at /v1/models."),
 )
+NO_EYES = define(
+    "chat.no_eyes",
+    422,
+    pt=(
+        "O modelo de conversa não vê imagens.",
+        "Envie a imagem em /api/images e peça a análise, ou descreva-a em texto.",
+    ),
+    en=(
+        "The chat model has no eyes: it takes no images.",
+        "Send the image to /api/images for an analysis, or describe it in text.",
+    ),
+)
 FORM_INVALID = define(
     "form.invalid",
     400,

@@ -6,12 +6,14 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from appliance.api.openai_errors import NO_EYES
 from appliance.plugin_api.capabilities import ChatMessage, ChatOptions
 from appliance.plugin_api.errors import INVALID
 
 _MAX_STOPS: Final = 4
 _MAX_STOP_CHARACTERS: Final = 256
 _MOST_TOKENS: Final = (1 << 31) - 1
+_PICTURES: Final = frozenset({"image_url", "input_image", "image"})
 _ANY_OBJECT: Final = {"type": "object"}
 
 
@@ -69,7 +71,7 @@ class ChatCompletionRequest(msgspec.Struct, frozen=True):
 
 
 def chat_messages(request: ChatCompletionRequest) -> list[ChatMessage]:
-    """The turns as plain text. Raises ``invalid`` for parts that are not text."""
+    """The turns as plain text. Raises ``chat.no_eyes`` for pictures, ``invalid`` for other parts that are not text."""
     messages = []
     for index, message in enumerate(request.messages):
         role: Literal["system", "user", "assistant"] = "system" if message.role == "developer" else message.role
@@ -97,8 +99,10 @@ def _text(content: str | list[ContentPart] | None, index: int) -> str:
         return ""
     if isinstance(content, str):
         return content
+    name = f"messages[{index}].content"
+    if any(part.type in _PICTURES for part in content):
+        raise NO_EYES(field=name)
     if any(part.type != "text" for part in content):
-        name = f"messages[{index}].content"
         raise INVALID(field=name, name=name, reason="only parts of type text are understood")
     return "".join(part.text for part in content)
 

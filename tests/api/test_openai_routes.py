@@ -187,7 +187,7 @@ BAD_BODIES: dict[str, dict[str, Any]] = {
     "top_p": {"messages": ASK, "top_p": 0},
     "max_tokens": {"messages": ASK, "max_tokens": 0},
     "response_format.json_schema": {"messages": ASK, "response_format": {"type": "json_schema"}},
-    "messages[0].content": {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}]},
+    "messages[0].content": {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": "x"}]}]},
     "role": {"messages": [{"role": "tool", "content": "x"}]},
 }
 
@@ -201,6 +201,16 @@ async def test_a_mistake_is_named_in_openais_shape(tmp_path: Path, field: str) -
         assert set(error) == {"message", "type", "param", "code"}
         assert error["type"] == "invalid_request_error"
         assert field in (error["param"] or "")
+        assert at.abilities.chat.asked == []
+
+
+async def test_a_model_without_eyes_says_so(tmp_path: Path) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    ask = {"messages": [{"role": "user", "content": [{"type": "text", "text": "O que vê?"}, picture]}]}
+    async with door(tmp_path) as at:
+        error = (await at.http.post("/v1/chat/completions", json=ask)).json()["error"]
+        assert (error["code"], error["param"]) == ("chat.no_eyes", "messages[0].content")
+        assert "/api/images" in error["message"]
         assert at.abilities.chat.asked == []
 
 
