@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from appliance.security.certificates import fingerprint
 from appliance.security.faces import templates, vectors
+from appliance.security.faces.challenges import Caller
+from appliance.security.faces.desk import FaceDesk
 from tests.api.faces_node import (
+    ON,
     SIGN,
     FacesNode,
     ask,
@@ -267,6 +274,51 @@ async def test_a_template_deleted_while_the_model_looked(node: FacesNode) -> Non
     node.faces.describe = slow  # type: ignore[method-assign, assignment]
     assert problem(await verify(ana)) == (409, "faces.not_enrolled")
     await refused(node, ana, "faces.not_enrolled")
+
+
+async def test_a_verdict_that_comes_too_late_confirms_nothing(node: FacesNode) -> None:
+    """Frames that were taken in time, and a request that is finished long afterwards: after a crash, or by a patient thief."""
+    ana = await node.person("ana")
+    seen = node.faces.describe
+
+    async def slow(*given: object) -> object:
+        node.node.clock.pass_time(121)
+        return await seen(*given)  # type: ignore[arg-type]
+
+    node.faces.describe = slow  # type: ignore[method-assign, assignment]
+    assert problem(await verify(ana)) == (403, "faces.challenge_expired")
+    await refused(node, ana, "faces.challenge_expired")
+
+
+async def test_of_two_answers_to_one_challenge_at_once_one_counts(node: FacesNode) -> None:
+    ana = await node.person("ana")
+    challenge = await ask(ana)
+    both = await asyncio.gather(*(send(ana, challenge["nonce"], pictures("ana", challenge["steps"])) for _ in range(2)))
+    assert sorted(answer.status_code for answer in both) == [200, 403]
+    assert [problem(answer)[1] for answer in both if answer.status_code == 403] == ["faces.challenge_used"]
+
+
+async def test_the_other_mac_knows_challenges_frames_and_failures_after_a_takeover(node: FacesNode) -> None:
+    """Everything lies in the record: a second desk over the same one goes on where the first stopped."""
+    ana = await node.person("ana")
+    certificate = x509.load_pem_x509_certificate((node.node.folder / f"{ana.device_id}.pem").read_bytes())
+    der = certificate.public_bytes(Encoding.DER)
+    caller = Caller(ana.user.id, ana.tokens["session_id"], fingerprint(der))
+    other = FaceDesk(node.node.store, node.vault, node.node.clock, ON, lambda: node.faces)
+    for _ in range(2):
+        assert problem(await verify(ana, "rui")) == (403, "faces.different")
+    challenge = await ask(ana)
+    frames = pictures("ana", challenge["steps"])
+    taken = await node.node.store.write(lambda tx: other.take(tx, caller, "verify", challenge["nonce"], frames))
+    assert [*taken.steps] == challenge["steps"]
+    assert problem(await send(ana, challenge["nonce"], frames)) == (429, "faces.wait"), (
+        "the third attempt was counted there"
+    )
+    node.node.clock.pass_time(2)
+    again = await node.node.store.write(lambda tx: other.take(tx, caller, "verify", challenge["nonce"], frames))
+    assert again.refusal == "faces.challenge_used"
+    node.node.clock.pass_time(3)
+    assert problem(await send(ana, (await ask(ana))["nonce"], frames)) == (403, "faces.replayed")
 
 
 # -- guessing ------------------------------------------------------------------------------------------------------------
