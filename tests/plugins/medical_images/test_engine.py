@@ -22,7 +22,7 @@ from plugins.medical_images.engine_questions import SENTENCES_A_STEP, SETS_KEPT
 from plugins.medical_images.labels import BUILT_IN, read_label_set, read_label_sets, sigmoid
 from plugins.medical_images.messages import FIND, HEAT, Found, ModelFacts, Picture
 from plugins.medical_images.shape import CheckpointError
-from tests.checkpoints.siglip import IMAGE_SIZE, make_tiny_siglip
+from tests.checkpoints.siglip import IMAGE_SIZE, make_tiny_siglip, tiny_weights
 from tests.plugins.medical_images.asking import (
     config,
     find,
@@ -236,6 +236,22 @@ def test_a_calibration_counts_for_the_model_it_was_made_with(
     margins = [np.log(score / (1 - score)) for score in scores(plain)]
     expected = [sigmoid(0.5 * margin - 2.0) for margin in margins] if same_model else scores(plain)
     assert scores(told) == pytest.approx(expected, abs=CLOSE)
+
+
+# -- half precision --------------------------------------------------------------------------------------------------------
+def test_weights_in_half_precision_score_almost_the_same(engine: ImageEngine, tmp_path: Path) -> None:
+    """As on a Mac, where a checkpoint is used as it is stored."""
+    folder = make_tiny_siglip(tmp_path / "half")
+    arrays = {name: mx.array(value).astype(mx.bfloat16) for name, value in tiny_weights(0).items()}
+    mx.save_safetensors(str(folder / "model.safetensors"), arrays)
+    half = ImageEngine()
+    loaded = half.load(config(folder) | {"precision": "stored"})
+    assert loaded.footprint_bytes < engine._model.footprint_bytes(4)
+    drawn = samples(3)
+    for mine, whole in zip(found(half, *drawn), found(engine, *drawn), strict=True):
+        assert scores(mine) == pytest.approx(scores(whole), abs=0.1)  # bf16 keeps eight bits
+    assert np.isfinite(warmth(half, drawn[0], "edema").values).all()
+    assert scores(found(half, drawn[0])[0]) != scores(found(engine, drawn[0])[0])
 
 
 # -- refusals --------------------------------------------------------------------------------------------------------------
