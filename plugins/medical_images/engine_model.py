@@ -15,7 +15,7 @@ from appliance.plugin_api.model_folder import weight_files
 from plugins.medical_images.engine_pixels import Preparation, read_preparation
 from plugins.medical_images.engine_siglip import Siglip
 from plugins.medical_images.engine_words import Words, read_words
-from plugins.medical_images.shape import RUNTIME_BYTES, CheckpointError, SiglipShape, activation_bytes, read_shape
+from plugins.medical_images.shape import RUNTIME_BYTES, CheckpointError, SiglipShape, batch_bytes, read_shape
 
 _PATCHES: Final = "vision_model.embeddings.patch_embedding.weight"
 _BOOKKEEPING: Final = "position_ids"
@@ -34,7 +34,7 @@ class ImageModel:
 
     def footprint_bytes(self, batch_size: int) -> int:
         """Upper bound of what the process holds with a full batch, decoded pictures not counted."""
-        return RUNTIME_BYTES + self.weight_bytes + batch_size * activation_bytes(self.shape.vision_config)
+        return RUNTIME_BYTES + self.weight_bytes + batch_bytes(self.shape.vision_config, batch_size)
 
 
 def load_image_model(folder: Path, precision: str) -> ImageModel:

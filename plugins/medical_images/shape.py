@@ -68,6 +68,11 @@ def activation_bytes(vision: VisionShape) -> int:
     return _FP32_BYTES * (2 * pixels + 2 * attention + layer)
 
 
+def batch_bytes(vision: VisionShape, batch_size: int) -> int:
+    """Of a full batch: what is in use, and as much again that MLX keeps for the next one."""
+    return 2 * batch_size * activation_bytes(vision)
+
+
 def declared_bytes(folder: Path, weights_on_disk: int, batch_size: int) -> int:
     """The footprint to declare before anything is loaded, from ``config.json``; weights are counted as fp32 made of bf16.
 
@@ -75,7 +80,7 @@ def declared_bytes(folder: Path, weights_on_disk: int, batch_size: int) -> int:
         CheckpointError: ``config.json`` is not a SigLIP's.
     """
     shape = read_shape(folder)
-    return RUNTIME_BYTES + 2 * weights_on_disk + batch_size * activation_bytes(shape.vision_config)
+    return RUNTIME_BYTES + 2 * weights_on_disk + batch_bytes(shape.vision_config, batch_size)
 
 
 def read_shape(folder: Path) -> SiglipShape:

@@ -13,8 +13,16 @@ from PIL import Image
 
 from plugins.medical_images.engine_model import ImageModel, load_image_model
 from plugins.medical_images.engine_pixels import Preparation, PreparationError, read_preparation
+from plugins.medical_images.engine_siglip import VisionTower
 from plugins.medical_images.engine_words import WordsError, canonical, read_words
-from plugins.medical_images.shape import CheckpointError, VisionShape, activation_bytes, declared_bytes, read_shape
+from plugins.medical_images.shape import (
+    CheckpointError,
+    VisionShape,
+    activation_bytes,
+    batch_bytes,
+    declared_bytes,
+    read_shape,
+)
 from tests.checkpoints.siglip import IMAGE_SIZE, LENGTH, SIDE, SPIECE, VOCABULARY, make_tiny_siglip, tiny_weights
 from tests.checkpoints.siglip_samples import SENTENCES, pictures
 
@@ -290,8 +298,33 @@ def test_the_declared_footprint_grows_with_the_batch_and_covers_the_model(tiny_s
     on_disk = (tiny_siglip / "model.safetensors").stat().st_size
     model = load_image_model(tiny_siglip, "fp32")
     one, many = (declared_bytes(tiny_siglip, on_disk, batch) for batch in (1, 9))
-    assert many - one == 8 * activation_bytes(read_shape(tiny_siglip).vision_config)
+    assert many - one == batch_bytes(read_shape(tiny_siglip).vision_config, 8)
     assert one >= model.footprint_bytes(1)
+
+
+@pytest.mark.parametrize("pictures_at_once", [1, 4])
+@pytest.mark.parametrize(("width", "wider", "image_size"), [(96, 384, 224), (48, 96, 56), (144, 538, 448)])
+def test_a_batch_uses_no_more_than_is_declared_and_not_much_less(
+    width: int, wider: int, image_size: int, pictures_at_once: int
+) -> None:
+    """Measured by MLX itself: what a forward pass holds at its highest."""
+    shape = VisionShape(
+        hidden_size=width,
+        intermediate_size=wider,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=image_size,
+        patch_size=14,
+    )
+    tower = VisionTower(shape)
+    pixels = mx.zeros((pictures_at_once, image_size, image_size, 3))
+    mx.eval(tower.parameters(), pixels)
+    before = mx.get_active_memory()
+    mx.reset_peak_memory()
+    mx.eval(tower.head(tower(pixels)))
+    used = mx.get_peak_memory() - before
+    assert used <= batch_bytes(shape, pictures_at_once)
+    assert used > batch_bytes(shape, pictures_at_once) / 6
 
 
 def test_medsiglips_own_sizes_need_what_they_should() -> None:
