@@ -20,6 +20,7 @@ from appliance.security.authority import Authority
 from appliance.security.certificates import fingerprint
 from appliance.security.devices import Device, Enrolled, EnrolmentCode
 from appliance.security.errors import AUTH_DEVICE_MISMATCH, AUTH_DEVICE_REQUIRED, AUTH_EXPIRED
+from appliance.security.faces import leaving
 from appliance.security.login import Login
 from appliance.security.passwords import Hasher, Passwords, check_strength
 from appliance.security.policy import Policy
@@ -227,11 +228,12 @@ class Identity:
         return user
 
     def set_enabled(self, tx: Transaction, user_id: str, *, enabled: bool) -> User:
-        """Let a person in again, or out at once with every session."""
+        """Let a person in again, or out at once with every session; what a face was kept for ends with it."""
         now = instant(self._clock.now())
         if enabled:
             return users.enable_user(tx, self._vault, user_id, now)
         user = users.disable_user(tx, user_id, now)
+        leaving.forget_face(tx, self._vault, user_id, by="", now=now)
         self.end_sessions(tx, "user_disabled", user_id=user_id)
         return user
 

@@ -144,6 +144,19 @@ async def test_an_administrator_deletes_a_persons_face_and_nobody_else_does(node
     assert problem(await chefe.client.delete("/api/users/nobody/face")) == (404, "not_found")
 
 
+async def test_who_leaves_the_hospital_leaves_no_face_behind(node: FacesNode) -> None:
+    ana, chefe = await node.person("ana"), await node.node.phone("chefe", "admin")
+    assert (await chefe.client.patch(f"/api/users/{ana.user.id}", json={"disabled": True})).status_code == 200
+    left = "SELECT count(*) FROM security_face_template"
+    keys = "SELECT count(*) FROM security_data_key WHERE scope LIKE 'face/%' AND wrapped IS NOT NULL"
+    for sql in (left, keys):
+        assert (await node.node.store.read(lambda q, sql=sql: q.one(sql)))[0] == 0  # type: ignore[index, misc]
+    assert (await chefe.client.patch(f"/api/users/{ana.user.id}", json={"disabled": False})).status_code == 200
+    assert (await ana.login()).status_code == 200
+    state = (await ana.client.get("/api/faces/me")).json()
+    assert (state["status"], state["consents"][0]["withdrawn_at"] is not None) == ("not_enrolled", True)
+
+
 async def test_a_phone_that_lost_the_answer_gets_it_again(node: FacesNode) -> None:
     ana = await node.person("ana")
     challenge = await ask(ana)

@@ -19,7 +19,7 @@ from appliance.plugin_api.engine import CallOptions, Lane
 from appliance.plugin_api.errors import ErrorKind, ProntuarioError
 from appliance.plugin_api.http import Principal
 from appliance.plugin_api.storage import Query, Store, Transaction
-from appliance.security.faces import challenges, confirmations, consent, judging, templates
+from appliance.security.faces import challenges, confirmations, consent, judging, leaving, templates
 from appliance.security.faces.challenges import Caller, Challenge
 from appliance.security.faces.confirmations import Confirmation
 from appliance.security.faces.errors import (
@@ -161,9 +161,7 @@ class FaceDesk:
     # -- besides -----------------------------------------------------------------------------------------------------
     def delete(self, tx: Transaction, user_id: str, *, by: str) -> bool:
         """Take the consent back and destroy the template; whether there was one. What the face confirmed holds no more."""
-        consent.withdraw(tx, user_id, by=by, now=self._time.instant())
-        confirmations.end_faces(tx, user_id)
-        return templates.destroy(tx, self._vault, user_id)
+        return leaving.forget_face(tx, self._vault, user_id, by=by, now=self._time.instant())
 
     def state(self, q: Query, user_id: str, language: str) -> FaceState:
         """How it stands with a person's face."""
