@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from appliance.operations.watching.conditions import PREFIX, Snapshot
 
-STEP_S = 15
-POINTS = 121
+STEP_S = 60
+POINTS = 31
 """Half an hour: longer than any rule waits."""
 DAY_S = 86400.0
 GIB = 1 << 30
@@ -48,7 +48,7 @@ def gauge(metric: str, bad: float, good: float, **labels: str) -> Example:
 
 def counter(metric: str, by: float, good_by: float, **labels: str) -> Example:
     """It rises five minutes before the end by ``by``, in the good case by ``good_by``."""
-    before = POINTS - 20
+    before = POINTS - 5
     return Example(
         (ours(metric, [7.0] * before + [7.0 + by] * (POINTS - before), **labels),),
         (ours(metric, [7.0] * before + [7.0 + good_by] * (POINTS - before), **labels),),
