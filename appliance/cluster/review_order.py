@@ -22,7 +22,7 @@ class Subject(enum.IntEnum):
 _CLINICAL: Final = frozenset(
     {
         "care_note", "care_note_version", "care_transcript", "care_segment", "care_dictation", "care_chunk",
-        "care_document", "care_document_page", "care_proposal",
+        "care_document", "care_document_page", "care_proposal", "care_image", "care_image_analysis",
         "record_version",
     }
 )  # fmt: skip

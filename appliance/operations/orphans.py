@@ -22,7 +22,12 @@ from appliance.telemetry.logs import get_logger
 log = get_logger("blobs")
 SAFE_AGE_S: Final = 48 * 3600.0
 KEEP_ASIDE_S: Final = 30 * 24 * 3600.0
-NAMED_BY: Final = (("care_chunk", "blob"), ("care_document", "blob"))
+NAMED_BY: Final = (
+    ("care_chunk", "blob"),
+    ("care_document", "blob"),
+    ("care_image", "blob"),
+    ("care_image_analysis", "heat_blob"),
+)
 """Every column of the schema that names blobs; a test compares this with the schema."""
 
 
@@ -126,7 +131,7 @@ def named_blobs(query: Query) -> frozenset[str]:
     return frozenset(
         str(row[0])
         for table, column in NAMED_BY
-        for row in query.all(f"SELECT {column} FROM {table}")  # noqa: S608  fixed names
+        for row in query.all(f"SELECT {column} FROM {table} WHERE {column} IS NOT NULL")  # noqa: S608  fixed names
     )
 
 
