@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 
@@ -124,6 +124,8 @@ def modules(package: Any) -> Iterator[str]:
 
 
 def _type(shape: Any) -> str:
+    if get_origin(shape) is Annotated:  # limits are the decoder's affair
+        shape = get_args(shape)[0]
     text = shape.__name__ if isinstance(shape, type) else str(shape).replace("typing.", "")
     return text.replace("|", "\\|")
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
 
 from appliance.api.identity_faces_guard import GUARDED, confirmed
-from appliance.config.model import Faces
+from appliance.config.model import Config, Faces, Paths, Store
+from appliance.daemon.assembly import assemble
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.http import Reply, Route, StaticFolder
 from appliance.security.faces.errors import CONFIRMATION_REQUIRED
@@ -86,3 +89,11 @@ def test_every_name_of_the_configuration_has_its_route() -> None:
 def test_folders_pass_through(tmp_path: Any) -> None:
     folder = StaticFolder("/x", tmp_path)
     assert confirmed([folder], Desk(frozenset())) == [folder]  # type: ignore[arg-type]
+
+
+async def test_a_real_core_has_every_route_that_can_be_named(tmp_path: Path) -> None:
+    config = Config(faces=Faces(required_for=("sign", "export")), store=Store(litestream=False))
+    async with AsyncExitStack() as stack:
+        core = await assemble(stack, Paths(tmp_path), config)  # raises if one is missing
+    places = {(route.method, route.path) for route in core.application.routes if isinstance(route, Route)}
+    assert set(GUARDED.values()) <= places
