@@ -113,12 +113,7 @@ async def assemble(
     host = PluginHost(config, paths, store=store, fleet=fleet)
     host.load()
     policy.register(host.permissions())
-    fallbacks = metrics.counter(
-        "capability_fallbacks_total",
-        "Times that a substitute was chosen as the best provider could not serve",
-        ("capability",),
-    )
-    host.abilities.fell_back = lambda capability: fallbacks.labels(capability).inc()
+    _count_fallbacks(host, metrics)
     jobs, signer, blobs = JobQueue(store, clock, metrics), HeadSigner.open(paths, vault), BlobStore(paths.blobs)
     consults = Consults(
         store=store, blobs=blobs, vault=vault, abilities=host.abilities, jobs=jobs, clock=clock,
@@ -149,6 +144,15 @@ async def assemble(
         identity=identity, host=host, fleet=fleet, blobs=blobs, jobs=jobs, health=health, application=build_api(parts), record=record,
         recurring=recurring, watching=watching,
     )  # fmt: skip
+
+
+def _count_fallbacks(host: PluginHost, metrics: Metrics) -> None:
+    fallbacks = metrics.counter(
+        "capability_fallbacks_total",
+        "Times that a substitute was chosen as the best provider could not serve",
+        ("capability",),
+    )
+    host.abilities.fell_back = lambda capability: fallbacks.labels(capability).inc()
 
 
 def _health(config: Config, host: PluginHost, fleet: EngineFleet, record: RecordSession) -> HealthRegistry:
