@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from plugins.facenet_auth import engine_boxes as geometry
-from plugins.facenet_auth.engine_resample import resize
+from plugins.facenet_auth.engine_resample import planes, resize
 
 Array = npt.NDArray[Any]
 Network = Callable[[Array], Sequence[Array]]
@@ -59,18 +59,19 @@ class Mtcnn:
 
     def find(self, pictures: Sequence[Array], smallest_px: Sequence[float]) -> list[Found]:
         """``pictures`` (rows, columns, 3) RGB in 0 to 255; of each, faces of ``smallest_px`` and more."""
-        proposed = [self._propose(picture, smallest) for picture, smallest in zip(pictures, smallest_px, strict=True)]
+        shown = [planes(picture) for picture in pictures]
+        proposed = [self._propose(picture, smallest) for picture, smallest in zip(shown, smallest_px, strict=True)]
         owner = np.repeat(np.arange(len(pictures)), [len(boxes) for boxes in proposed])
-        boxes, owner = self._refine(pictures, np.concatenate(proposed or [_no_boxes()]), owner)
-        boxes, scores, landmarks, owner = self._land(pictures, boxes, owner)
+        boxes, owner = self._refine(shown, np.concatenate(proposed or [_no_boxes()]), owner)
+        boxes, scores, landmarks, owner = self._land(shown, boxes, owner)
         return [
             Found(boxes[owner == number], scores[owner == number], landmarks[owner == number])
             for number in range(len(pictures))
         ]
 
     def _propose(self, picture: Array, smallest_px: float) -> Array:
-        """Square windows of every size that might hold a face."""
-        height, width = picture.shape[:2]
+        """Square windows of every size that might hold a face; ``picture`` (3, rows, columns)."""
+        height, width = picture.shape[1:]
         scale = _CELL / smallest_px
         shortest = min(height, width) * scale
         found: list[tuple[Array, Array, Array]] = []
@@ -115,21 +116,21 @@ def _no_boxes() -> Array:
 
 
 def _standardised(pictures: Array) -> Array:
-    """(n, rows, columns, 3) in 0 to 255 to (n, 3, rows, columns) around 0."""
-    return np.ascontiguousarray(((pictures - np.float32(127.5)) * np.float32(1 / 128)).transpose(0, 3, 1, 2))
+    """Values of 0 to 255 around 0."""
+    return np.asarray((pictures - np.float32(127.5)) * np.float32(1 / 128))
 
 
 def _crops(pictures: Sequence[Array], boxes: Array, owner: Array, side: int) -> tuple[Array, Array, Array]:
-    """The boxes that lie in their pictures, whose they are, and what they show."""
+    """The boxes that lie in their pictures (3, rows, columns each), whose they are, and what they show."""
     kept, crops = [], []
     for number, (box, whose) in enumerate(zip(boxes, owner, strict=True)):
         picture = pictures[whose]
-        left, top, right, bottom = geometry.windows(box[None], picture.shape[1], picture.shape[0])[0]
+        left, top, right, bottom = geometry.windows(box[None], picture.shape[2], picture.shape[1])[0]
         if right > left and bottom > top:
             kept.append(number)
-            crops.append(resize(picture[top:bottom, left:right], side, side))
+            crops.append(resize(picture[:, top:bottom, left:right], side, side))
     places = np.array(kept, dtype=np.intp)
-    shown = np.stack(crops) if crops else np.zeros((0, side, side, 3), np.float32)
+    shown = np.stack(crops) if crops else np.zeros((0, 3, side, side), np.float32)
     return boxes[places], owner[places], _standardised(shown)
 
 
