@@ -3,7 +3,7 @@
 A random SigLIP in MedSigLIP's format, but smaller (224 pixels, 256 patches, 6 layers): its answers mean nothing, its arithmetic is
 the real one. The peer has the same weights, precision and BLAS, and does what has to be done for a score: pixels, both halves of the
 vision tower, margins; with the batch that suits the number of users best. Memory is that of both children, reader and model, while a
-study goes from its DICOM file to findings and a heat map. Usage: ``bench_images.py [--rounds 3] [--frames 500]``.
+study goes from its DICOM file to findings and a heat map. Usage: ``bench_images.py [--rounds 5] [--frames 500]``.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ ROOT = Path(__file__).resolve().parent.parent
 SIDE, PATCH, WIDTH, HEADS, LAYERS = 224, 14, 384, 6, 6
 BATCH = 16
 USERS = (1, 16)
-PICTURES = {1: 24, 16: 96}
+PICTURES = {1: 12, 16: 64}
 IN_FLIGHT = 8
 """Frames of one study that the model has at a time, as the plugin's configuration says."""
-SHORT_STUDY = 32
+SHORT_STUDY = 100
 STUDY_SIDE = 512
 SAMPLE_S = 0.05
 AIM_RATIO = 0.95
@@ -281,7 +281,7 @@ async def measure(report: Report, rounds: int, frames: int) -> None:
 def main() -> None:
     """Parse, run, print the JSON line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--frames", type=int, default=500)
     parser.add_argument("--peer", type=Path, help=argparse.SUPPRESS)
     asked: Any = parser.parse_args()
