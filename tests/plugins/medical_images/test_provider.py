@@ -15,8 +15,9 @@ from appliance.plugin_api.engine import CallOptions
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.images import ImageOptions, LabelSet, PatientClaim
 from appliance.plugin_api.messages import Loaded
+from appliance.plugin_api.testing import check_image_analyser, check_image_reader
 from plugins.medical_images.messages import Find, Found, Heat, HeatGrid, LabelScore, ModelFacts
-from plugins.medical_images.provider import PictureAnalyser
+from plugins.medical_images.provider import PictureAnalyser, PictureReader
 from tests.fakes.scripted_engine import ScriptedEngine
 from tests.plugins.medical_images.picture_files import dicom
 from tests.plugins.medical_images.reading_child import in_process
@@ -76,6 +77,14 @@ def analyser(reader: Any, model: ScriptedModel, *, frames_at_most: int = 16, in_
 def study(folder: Path, brightness: list[int], **fields: Any) -> Path:
     frames = np.stack([np.full((6, 9), value, np.uint8) for value in brightness])
     return dicom(folder / "study.dcm", frames, **fields)
+
+
+async def test_both_abilities_keep_their_contracts(tmp_path: Path, reader: Any) -> None:
+    path = study(tmp_path, [10, 200])
+    facts = await check_image_reader(PictureReader(reader), path, CallOptions())
+    assert facts.frames == 2
+    found = await check_image_analyser(analyser(reader, ScriptedModel()), path, CallOptions())
+    assert found.facts == facts
 
 
 async def test_the_highest_score_of_all_frames_is_the_finding(tmp_path: Path, reader: Any) -> None:
