@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +61,10 @@ class ScriptedModel(ScriptedEngine):
         return [msgspec.msgpack.encode(answer), b""]
 
 
-@pytest.fixture
-def reader() -> AsyncIterator[Any]:
+@pytest.fixture(scope="module")
+def reader() -> Iterator[Any]:
     engine = in_process()
-    yield engine  # type: ignore[misc]
+    yield engine
     engine.close()
 
 
