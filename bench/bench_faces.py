@@ -135,6 +135,7 @@ async def measure(report: Report, users: int, count: int, rounds: int) -> None:
         spec = EngineSpec(
             "faces", "plugins.facenet_auth.engine:FaceEngine", {"folder": str(folder), "threads": threads},
             footprint_bytes=4 << 30, max_running=users, queue_limit=4 * users, stall_limit_s=600.0,
+            environment={"OPENBLAS_NUM_THREADS": "1"},
         )  # fmt: skip
         engine = EngineSupervisor(spec, MemoryLedger(64 << 30))
         await engine.start()

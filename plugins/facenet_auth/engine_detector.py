@@ -7,6 +7,7 @@ go through the second and third network together.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -47,20 +48,27 @@ class Thresholds:
 
 
 class Mtcnn:
-    """``proposal``, ``refinement`` and ``output`` are the networks P, R and O."""
+    """``proposal``, ``refinement`` and ``output`` are the networks P, R and O; ``workers`` pictures are searched at a time."""
 
     def __init__(
-        self, proposal: Network, refinement: Network, output: Network, thresholds: Thresholds | None = None
+        self,
+        proposal: Network,
+        refinement: Network,
+        output: Network,
+        thresholds: Thresholds | None = None,
+        *,
+        workers: int = 1,
     ) -> None:
         self._proposal = proposal
         self._refinement = refinement
         self._output = output
         self._thresholds = thresholds or Thresholds()
+        self._pool = ThreadPoolExecutor(workers, "faces")
 
     def find(self, pictures: Sequence[Array], smallest_px: Sequence[float]) -> list[Found]:
         """``pictures`` (rows, columns, 3) RGB in 0 to 255; of each, faces of ``smallest_px`` and more."""
         shown = [planes(picture) for picture in pictures]
-        proposed = [self._propose(picture, smallest) for picture, smallest in zip(shown, smallest_px, strict=True)]
+        proposed = list(self._pool.map(self._propose, shown, smallest_px))
         owner = np.repeat(np.arange(len(pictures)), [len(boxes) for boxes in proposed])
         boxes, owner = self._refine(shown, np.concatenate(proposed or [_no_boxes()]), owner)
         boxes, scores, landmarks, owner = self._land(shown, boxes, owner)

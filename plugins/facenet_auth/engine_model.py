@@ -93,7 +93,7 @@ def open_detector(folder: Path, thresholds: tuple[float, float, float], threads:
         _network(session(_existing(folder, name), threads), outputs)
         for name, outputs in zip(DETECTOR, _OUTPUTS, strict=True)
     ]
-    return Mtcnn(networks[0], networks[1], networks[2], Thresholds(*thresholds))
+    return Mtcnn(networks[0], networks[1], networks[2], Thresholds(*thresholds), workers=threads or os.cpu_count() or 1)
 
 
 def session(path: Path, threads: int) -> onnxruntime.InferenceSession:
@@ -101,6 +101,8 @@ def session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or os.cpu_count() or 1
     options.log_severity_level = _ERRORS_ONLY
+    # Threads that wait by spinning would take the cores from what prepares the next picture.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions have no common class but this one
