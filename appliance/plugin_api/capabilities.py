@@ -29,6 +29,8 @@ class ModelInfo(msgspec.Struct, frozen=True):
     ready: bool
     vocabulary: bool = False
     """A speech model that was trained with prompts: it gains from ``TranscriptionOptions.prompt``; others are given none."""
+    installed: bool = True
+    """False: there is no model yet, and waiting brings none; the provider is only here for the first pack."""
 
 
 # -- speech to text -------------------------------------------------------------------------------------------------

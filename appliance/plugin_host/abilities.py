@@ -64,6 +64,11 @@ class Offer:
             return None
         return model if isinstance(model, ModelInfo) else None
 
+    def installed(self) -> bool:
+        """Whether there is a model at all, or none is needed; else the provider only waits for its first pack."""
+        model = self.model()
+        return model is None or model.installed
+
     def fitness(self) -> Fitness:
         """Ready; coming (its engine loads or restarts: requests wait in its queue); or unable."""
         if self.provider.capability == "cloud_sync":
@@ -162,9 +167,9 @@ class PluginAbilities:
         return self.choose("cloud_sync", request)
 
     def models(self) -> list[ModelInfo]:
-        """Every model behind any capability, in order of preference."""
+        """Every model that there is behind any capability, in order of preference."""
         ranked = (offer for capability in self._offers for offer in self._ranked(capability, None))
-        return [model for offer in ranked if (model := offer.model()) is not None]
+        return [model for offer in ranked if (model := offer.model()) is not None and model.installed]
 
     def choose(self, capability: str, request: Any = None) -> Choice[Any]:
         """The best provider that can serve; ``degraded`` if a better one exists but can't.
@@ -172,7 +177,7 @@ class PluginAbilities:
         Raises:
             ProntuarioError: ``capability.unavailable`` (503).
         """
-        ranked = self._ranked(capability, request)
+        ranked = [offer for offer in self._ranked(capability, request) if offer.installed()]
         fitness = [offer.fitness() for offer in ranked]
         for wanted in (Fitness.READY, Fitness.COMING):
             if wanted in fitness:

@@ -50,6 +50,7 @@ class FacenetAuthPlugin:
                 footprint_bytes=_RUNTIME_BYTES + _WEIGHT_COPIES * weight_bytes(folder),
                 max_running=_MAX_RUNNING,
                 stall_limit_s=_STALL_LIMIT_S,
+                environment={"OPENBLAS_NUM_THREADS": "1"},  # onnxruntime has threads of its own
                 probe=(EXAMINE, _probe()),
             )
         ]

@@ -49,7 +49,8 @@ class FacenetVerifier:
     def model(self) -> ModelInfo:
         loaded = self._loaded()
         if loaded is None:
-            return ModelInfo("facenet", "", CAPABILITY, demonstration=False, ready=False)
+            installed = self._engine is not None
+            return ModelInfo("facenet", "", CAPABILITY, demonstration=False, ready=False, installed=installed)
         return ModelInfo(
             loaded.model_id, loaded.model_sha256, CAPABILITY, demonstration=loaded.demonstration, ready=True
         )

@@ -31,7 +31,7 @@ _READER_STALL_S: Final = 90.0
 
 
 class MedicalImagesPlugin:
-    """Registers the reader always, the model and its ``image_analyser`` once there is one."""
+    """Registers both abilities always, the model's engine once there is a model."""
 
     @hookimpl
     def config_schema(self) -> type:
@@ -45,19 +45,17 @@ class MedicalImagesPlugin:
     @hookimpl
     def register_providers(self, context: PluginContext, engines: Mapping[str, EngineHandle]) -> Sequence[Provider]:
         config: ImagesConfig = context.config
-        offered = [Provider(READS, READER, PictureReader(engines[READER]))]
         model = model_folder(context)
-        if model is not None:
-            analyser = PictureAnalyser(
-                engines[READER],
-                engines[MODEL],
-                folder=model.path,
-                demonstration=model.demonstration,
-                frames_at_most=config.frames_at_most,
-                in_flight=config.in_flight,
-            )
-            offered.append(Provider(ANALYSES, MODEL, analyser))
-        return offered
+        analyser = PictureAnalyser(
+            engines[READER],
+            engines.get(MODEL),
+            folder=model.path if model is not None else Path(ANALYSES),
+            demonstration=model is not None and model.demonstration,
+            frames_at_most=config.frames_at_most,
+            in_flight=config.in_flight,
+        )
+        # Also without a model: its first pack is put to work by whoever offers the ability.
+        return [Provider(READS, READER, PictureReader(engines[READER])), Provider(ANALYSES, MODEL, analyser)]
 
     @hookimpl
     def register_health_checks(self, context: PluginContext) -> Sequence[HealthCheck]:

@@ -42,12 +42,15 @@ class PictureReader:
 
 
 class PictureAnalyser:
-    """An ``ImageAnalyser``. ``frames_at_most`` and ``in_flight`` as in the plugin's configuration."""
+    """An ``ImageAnalyser``; without an engine (no pack is active) it is never ready.
+
+    ``frames_at_most`` and ``in_flight`` as in the plugin's configuration.
+    """
 
     def __init__(
         self,
         reader: EngineHandle,
-        model: EngineHandle,
+        model: EngineHandle | None,
         *,
         folder: Path,
         demonstration: bool,
@@ -59,13 +62,15 @@ class PictureAnalyser:
         self._frames_at_most, self._in_flight = frames_at_most, in_flight
 
     def model(self) -> ModelInfo:
-        loaded = self._model.loaded
+        engine = self._model
+        loaded = None if engine is None else engine.loaded
         return ModelInfo(
             id=loaded.model_id if loaded else self._name,
             sha256=loaded.model_sha256 if loaded else "",
             capability=ANALYSES,
             demonstration=self._demonstration,
-            ready=loaded is not None and self._model.status is EngineStatus.READY,
+            ready=engine is not None and loaded is not None and engine.status is EngineStatus.READY,
+            installed=engine is not None,
         )
 
     def label_sets(self) -> tuple[LabelSet, ...]:
@@ -76,10 +81,10 @@ class PictureAnalyser:
     async def analyse(self, image: Path, options: ImageOptions, call: CallOptions) -> ImageAnalysis:
         """See ``ImageAnalyser.analyse``."""
         seen = await self._reader.facts(image, options.claim, call)
-        known = self._known()
+        engine, known = self._known()
         label_set = _chosen(known, options.label_set, seen.modality)
         frames = options.frames or spread(seen.frames, self._frames_at_most)
-        looking = Looking(self._reader, self._model, known, image=image, call=call, in_flight=self._in_flight)
+        looking = Looking(self._reader, engine, known, image=image, call=call, in_flight=self._in_flight)
         findings = await looking.findings(label_set, frames)
         drawn = options.heat_map or findings[0].label
         finding = next((one for one in findings if one.label == drawn), None)
@@ -101,14 +106,14 @@ class PictureAnalyser:
         )
 
     def _facts(self) -> ModelFacts | None:
-        loaded = self._model.loaded
+        loaded = None if self._model is None else self._model.loaded
         return None if loaded is None else msgspec.convert(loaded.info, ModelFacts)
 
-    def _known(self) -> ModelFacts:
+    def _known(self) -> tuple[EngineHandle, ModelFacts]:
         facts = self._facts()
-        if facts is None:
+        if self._model is None or facts is None:
             raise UNAVAILABLE(what="medical_images", retry_after=_RETRY_AFTER_S)
-        return facts
+        return self._model, facts
 
 
 def spread(frames: int, most: int) -> tuple[int, ...]:

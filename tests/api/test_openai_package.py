@@ -46,8 +46,8 @@ def test_models_are_listed_and_say_that_they_are_demonstrations(client: openai.O
     models = {(model.model_extra or {})["capability"]: model for model in client.models.list().data}
     demonstrations = {name for name, model in models.items() if (model.model_extra or {})["demonstration_model"]}
     assert {"speech_to_text", "chat_model"} <= demonstrations
-    # What needs no trained model of its own: the machine's own voice, where it has one, what opens files, and faces (never ready without a model).
-    assert set(models) - demonstrations <= {"text_to_speech", "document_reader", "image_reader", "face_verifier"}
+    # What needs no trained model: the machine's own voice, where it has one, and what opens files.
+    assert set(models) - demonstrations <= {"text_to_speech", "document_reader", "image_reader"}
     for model in models.values():
         assert client.models.retrieve(model.id).id == model.id
 

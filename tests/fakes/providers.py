@@ -20,15 +20,18 @@ class Engine:
 class Chat:
     """A chat model whose readiness a test can change."""
 
-    def __init__(self, name: str, *, ready: bool = True) -> None:
+    def __init__(self, name: str, *, ready: bool = True, installed: bool = True) -> None:
         self.name = name
         self.ready = ready
+        self.installed = installed
         self.broken = False
 
     def model(self) -> ModelInfo:
         if self.broken:
             raise RuntimeError("broken")
-        return ModelInfo(self.name, "0" * 64, "chat_model", demonstration=False, ready=self.ready)
+        return ModelInfo(
+            self.name, "0" * 64, "chat_model", demonstration=False, ready=self.ready, installed=self.installed
+        )
 
     async def chat(self, *_arguments: Any) -> AsyncIterator[ChatDelta]:
         yield ChatDelta("", "stop")

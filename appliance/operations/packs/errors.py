@@ -55,8 +55,14 @@ PICKLE = define(
 FORMAT = define(
     "pack.format",
     422,
-    pt=("{file} não está no formato certo: {reason}.", "Peça um pacote refeito, com pesos em safetensors."),
-    en=("{file} has a wrong format: {reason}.", "Ask for the pack to be made again, with safetensors weights."),
+    pt=(
+        "{file} não está no formato certo: {reason}.",
+        "Peça um pacote refeito num formato aceito (docs/model-packs.md).",
+    ),
+    en=(
+        "{file} has a wrong format: {reason}.",
+        "Ask for the pack to be made again in an accepted format (docs/model-packs.md).",
+    ),
 )
 PATH = define(
     "pack.path",

@@ -92,6 +92,18 @@ def test_a_provider_that_can_not_describe_itself_is_not_chosen() -> None:
     assert choose([offer("broken", broken, priority=9), offer("fine")]) == ("fine", True)
 
 
+def test_a_provider_that_waits_for_its_first_pack_is_neither_chosen_nor_listed_nor_a_fallback() -> None:
+    without = Chat("without", ready=False, installed=False)
+    offers = [offer("without", without, EngineStatus.STARTING, priority=9), offer("fine")]
+    assert choose(offers) == ("fine", False)
+    abilities = PluginAbilities(offers, {})
+    assert [model.id for model in abilities.models()] == ["fine"]
+    assert "chat_model" in abilities.offered("without")
+    with pytest.raises(ProntuarioError) as caught:
+        PluginAbilities(offers[:1], {}).chat_model()
+    assert caught.value.kind.code == "capability.unavailable"
+
+
 def test_it_recovers_as_soon_as_the_preferred_one_is_ready_again() -> None:
     best = Chat("best", ready=False)
     abilities = PluginAbilities([offer("best", best, priority=2), offer("second")], {})

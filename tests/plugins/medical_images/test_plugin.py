@@ -27,9 +27,11 @@ async def silent(_number: int, _payload: bytes) -> list[bytes]:
     return []
 
 
-def offered(here: PluginContext) -> list[str]:
+def offered(here: PluginContext) -> dict[str, bool]:
+    """The abilities, and of each whether there is a model for it."""
     engines: dict[str, Any] = {spec.name: ScriptedEngine(silent) for spec in plugin.register_engines(here)}
-    return [provider.capability for provider in plugin.register_providers(here, engines)]
+    providers = plugin.register_providers(here, engines)
+    return {provider.capability: provider.instance.model().installed for provider in providers}
 
 
 def test_registering_imports_no_library_that_opens_files() -> None:
@@ -43,7 +45,7 @@ def test_registering_imports_no_library_that_opens_files() -> None:
 async def test_without_a_model_pictures_are_read_and_nothing_scores_them(tmp_path: Path) -> None:
     here = context(tmp_path)
     assert [spec.name for spec in plugin.register_engines(here)] == [READER]
-    assert offered(here) == [READS]
+    assert offered(here) == {READS: True, ANALYSES: False}  # offered all the same: for the first pack
     (check,) = plugin.register_health_checks(here)
     health = await check.check()
     assert (health.status, health.message_pt != "") == ("not_configured", True)
@@ -62,7 +64,7 @@ async def test_with_a_model_they_are_looked_at(tmp_path: Path, tiny_siglip: Path
     assert model.footprint_bytes > 0
     assert model.probe is not None
     assert msgspec.msgpack.decode(model.probe[1], type=Find).label_set == "radiology"
-    assert offered(here) == [READS, ANALYSES]
+    assert offered(here) == {READS: True, ANALYSES: True}
     (check,) = plugin.register_health_checks(here)
     assert (await check.check()).status == "ok"
 
