@@ -22,8 +22,10 @@ from appliance.plugin_api.blas import load_openblas
 
 load_openblas()  # before any test module imports MLX: what runs in this process is 30 times faster with it
 
-hypothesis.settings.register_profile("patient", deadline=None)  # a loaded machine is slow, not wrong
-hypothesis.settings.load_profile("patient")
+# A loaded machine is slow, not wrong. HYPOTHESIS_PROFILE=thorough tries ten times as many examples.
+hypothesis.settings.register_profile("patient", deadline=None, max_examples=50)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=500)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "patient"))
 
 collect_ignore_glob = [] if sys.platform == "darwin" else ["mac/*"]
 """What only a Mac can show is collected only there."""

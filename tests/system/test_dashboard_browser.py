@@ -9,20 +9,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import BrowserContext, Page, Playwright, Request, async_playwright, expect
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page, Request, expect
 
 from tests.conftest import RunningNode
+from tests.fakes.chromium import chromium
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 PATIENCE_MS = 60_000
 PAGES = ("/", "/engines", "/plugins", "/jobs", "/people")
 TEXT_CONTRAST = """() => {
@@ -40,7 +32,7 @@ TEXT_CONTRAST = """() => {
   }
   return weak; }"""
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
 
 
 class Watch:
@@ -69,27 +61,28 @@ class Watch:
             self.outside.append(url)
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def process() -> AsyncIterator[Browser]:
+    async with chromium() as one:
+        yield one
+
+
 @asynccontextmanager
-async def browser(node: RunningNode, **options: Any) -> AsyncIterator[tuple[Page, Watch]]:
+async def browser(process: Browser, node: RunningNode, **options: Any) -> AsyncIterator[tuple[Page, Watch]]:
     """A fresh browser on the sign-in page; afterwards nothing must have come from outside or gone wrong."""
-    async with async_playwright() as playwright:
-        page, watch = await _open(playwright, node, options)
-        yield page, watch
-        await page.context.close()
-        assert watch.seen > 10
-        assert watch.outside == []
-        assert watch.complaints == []
-
-
-async def _open(playwright: Playwright, node: RunningNode, options: dict[str, Any]) -> tuple[Page, Watch]:
-    chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
     wanted = {"locale": "pt-BR", "color_scheme": "light", "viewport": {"width": 1360, "height": 900}} | options
-    context = await chromium.new_context(ignore_https_errors=True, base_url=node.admin, **wanted)
+    context = await process.new_context(ignore_https_errors=True, base_url=node.admin, **wanted)
     context.set_default_timeout(PATIENCE_MS)
     watch = Watch(context, node.admin)
     page = await context.new_page()
-    await page.goto("/")
-    return page, watch
+    try:
+        await page.goto("/")
+        yield page, watch
+    finally:
+        await context.close()
+    assert watch.seen > 10
+    assert watch.outside == []
+    assert watch.complaints == []
 
 
 async def sign_in(page: Page, node: RunningNode) -> None:
@@ -100,8 +93,8 @@ async def sign_in(page: Page, node: RunningNode) -> None:
     await expect(page.locator("#content h1")).to_be_visible(timeout=PATIENCE_MS)
 
 
-async def test_a_wrong_password_is_told_and_the_right_one_lets_in(running_node: RunningNode) -> None:
-    async with browser(running_node) as (page, _):
+async def test_a_wrong_password_is_told_and_the_right_one_lets_in(process: Browser, running_node: RunningNode) -> None:
+    async with browser(process, running_node) as (page, _):
         await page.get_by_label("Usuário").fill("ninguem")
         await page.get_by_label("Senha").fill("errada")
         await page.get_by_role("button", name="Entrar", exact=True).click()
@@ -110,8 +103,10 @@ async def test_a_wrong_password_is_told_and_the_right_one_lets_in(running_node: 
         await expect(page.get_by_role("heading", level=1)).to_have_text("Visão geral")
 
 
-async def test_the_overview_is_alive_and_says_that_the_models_are_for_demonstration(running_node: RunningNode) -> None:
-    async with browser(running_node) as (page, _):
+async def test_the_overview_is_alive_and_says_that_the_models_are_for_demonstration(
+    process: Browser, running_node: RunningNode
+) -> None:
+    async with browser(process, running_node) as (page, _):
         await sign_in(page, running_node)
         await expect(page.locator(".topbar")).to_contain_text("ao vivo", timeout=PATIENCE_MS)
         await expect(page.locator(".demo")).to_have_text(
@@ -128,8 +123,8 @@ async def test_the_overview_is_alive_and_says_that_the_models_are_for_demonstrat
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_every_page_is_readable(running_node: RunningNode, scheme: str) -> None:
-    async with browser(running_node, color_scheme=scheme) as (page, _):
+async def test_every_page_is_readable(process: Browser, running_node: RunningNode, scheme: str) -> None:
+    async with browser(process, running_node, color_scheme=scheme) as (page, _):
         await sign_in(page, running_node)
         for path in PAGES:
             await page.goto(path)
@@ -142,8 +137,8 @@ async def test_every_page_is_readable(running_node: RunningNode, scheme: str) ->
         assert dark == (scheme == "dark")
 
 
-async def test_a_phone_needs_no_sideways_scrolling(running_node: RunningNode) -> None:
-    async with browser(running_node, viewport={"width": 390, "height": 844}) as (page, _):
+async def test_a_phone_needs_no_sideways_scrolling(process: Browser, running_node: RunningNode) -> None:
+    async with browser(process, running_node, viewport={"width": 390, "height": 844}) as (page, _):
         await sign_in(page, running_node)
         for path in PAGES:
             await page.goto(path)
@@ -154,18 +149,26 @@ async def test_a_phone_needs_no_sideways_scrolling(running_node: RunningNode) ->
         await expect(page.get_by_role("heading", level=1)).to_have_text("Motores de IA")
 
 
-async def test_engines_and_plugins_show_what_runs(running_node: RunningNode) -> None:
-    async with browser(running_node) as (page, _):
+async def test_engines_and_plugins_show_what_runs(process: Browser, running_node: RunningNode) -> None:
+    async with browser(process, running_node) as (page, _):
         await sign_in(page, running_node)
         await page.goto("/engines")
         await expect(page.locator("#content")).to_contain_text("demonstração", timeout=PATIENCE_MS)
         await page.goto("/plugins")
-        for name in ("whisper_stt", "medgemma_chat", "medical_images", "facenet_auth", "gcp_sync", "speech_out", "document_reader"):
+        for name in (
+            "whisper_stt",
+            "medgemma_chat",
+            "medical_images",
+            "facenet_auth",
+            "gcp_sync",
+            "speech_out",
+            "document_reader",
+        ):
             await expect(page.get_by_role("heading", name=name)).to_be_visible(timeout=PATIENCE_MS)
 
 
-async def test_a_phone_is_enrolled_by_qr_for_a_new_person(running_node: RunningNode) -> None:
-    async with browser(running_node) as (page, _):
+async def test_a_phone_is_enrolled_by_qr_for_a_new_person(process: Browser, running_node: RunningNode) -> None:
+    async with browser(process, running_node) as (page, _):
         await sign_in(page, running_node)
         await page.goto("/people")
         await page.get_by_role("button", name="Nova pessoa").click()
@@ -189,8 +192,8 @@ async def test_a_phone_is_enrolled_by_qr_for_a_new_person(running_node: RunningN
         await expect(row).to_contain_text("bloqueado")
 
 
-async def test_language_and_theme_are_the_person_s_choice(running_node: RunningNode) -> None:
-    async with browser(running_node) as (page, _):
+async def test_language_and_theme_are_the_person_s_choice(process: Browser, running_node: RunningNode) -> None:
+    async with browser(process, running_node) as (page, _):
         await sign_in(page, running_node)
         await page.get_by_role("button", name="Conectado como").click()
         await page.get_by_role("button", name="English").click()
@@ -204,8 +207,8 @@ async def test_language_and_theme_are_the_person_s_choice(running_node: RunningN
         await expect(page.locator("#content")).to_contain_text("No job in this state", timeout=PATIENCE_MS)
 
 
-async def test_signing_out_closes_every_page(running_node: RunningNode) -> None:
-    async with browser(running_node) as (page, _):
+async def test_signing_out_closes_every_page(process: Browser, running_node: RunningNode) -> None:
+    async with browser(process, running_node) as (page, _):
         await sign_in(page, running_node)
         other = await page.context.new_page()
         await other.goto("/engines")

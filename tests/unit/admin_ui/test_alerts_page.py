@@ -10,6 +10,7 @@ import pytest_asyncio
 from playwright.async_api import expect
 
 from appliance.operations.watching.feed import Alert
+from tests.fakes.chromium import chromium
 from tests.unit.admin_ui.test_cluster_page import PATIENCE_MS
 from tests.unit.admin_ui.test_operations_pages import page_of
 from tests.unit.admin_ui.test_process import Dashboard, dashboard
@@ -42,7 +43,7 @@ class OneDesk:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Dashboard]:
-    async with dashboard(tmp_path_factory.mktemp("alerts"), alerts=OneDesk()) as one:
+    async with dashboard(tmp_path_factory.mktemp("alerts"), alerts=OneDesk()) as one, chromium() as one.chromium:
         yield one
 
 

@@ -12,19 +12,19 @@ from typing import Any
 import msgspec
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from appliance.api.admin_cluster import Preview
 from appliance.cluster.model import ClusterStatus, Computes, Drill, Event, Position, Role
 from appliance.cluster.reasons import reason
 from appliance.plugin_api.errors import define
 from tests.api.admin_harness import PASSWORD
+from tests.fakes.chromium import chromium
 from tests.system.test_dashboard_browser import TEXT_CONTRAST
 from tests.unit.admin_ui.test_process import Dashboard, dashboard
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
 PATIENCE_MS = 60_000
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 REFUSED = define("test.refused", 409, pt=("A reserva está atrasada.", "Espere."), en=("The standby lags.", "Wait."))
 PAIRED = ClusterStatus(
     node="mac-a",
@@ -109,40 +109,54 @@ class Desk:
 class Running:
     dashboard: Dashboard
     desk: Desk
+    chromium: Browser
+    contexts: dict[str, BrowserContext] = field(default_factory=dict)
 
+    async def signed_in(self, role: str, options: dict[str, Any]) -> BrowserContext:
+        """A browser's window in which a person of this role is signed in; the same one for every test that asks for the like."""
+        key = f"{role} {sorted(options.items())}"
+        if key not in self.contexts:
+            self.contexts[key] = await self._sign_in(role, options)
+        return self.contexts[key]
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
-    desk = Desk()
-    async with dashboard(tmp_path_factory.mktemp("pair"), desk=desk) as one:
-        yield Running(one, desk)
-
-
-@asynccontextmanager
-async def cluster_page(
-    running: Running, status: ClusterStatus, *actions: Preview, role: str = "it", **options: Any
-) -> AsyncIterator[Page]:
-    one, running.desk.now, running.desk.actions, running.desk.refuses = running.dashboard, status, actions, False
-    running.desk.begun.clear()
-    if role not in one.people:
-        one.people.add(await one.api.person(role))
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        context = await chromium.new_context(
-            ignore_https_errors=True, base_url=one.url, **{"locale": "pt-BR"} | options
-        )
+    async def _sign_in(self, role: str, options: dict[str, Any]) -> BrowserContext:
+        one = self.dashboard
+        if role not in one.people:
+            one.people.add(await one.api.person(role))
+        wanted = {"locale": "pt-BR"} | options
+        context = await self.chromium.new_context(ignore_https_errors=True, base_url=one.url, **wanted)
         context.set_default_timeout(PATIENCE_MS)
         page = await context.new_page()
         await page.goto("/login")
         await page.locator("input[name=username]").fill(role)
         await page.locator("input[name=password]").fill(PASSWORD)
         await page.locator("button[type=submit]").click()
-        await page.goto("/cluster")
-        yield page
-        if os.environ.get("SCREENSHOTS"):
-            folder = Path(os.environ["SCREENSHOTS"])
-            await page.screenshot(path=folder / f"{len(list(folder.iterdir()))}.png", full_page=True)
-        await chromium.close()
+        await expect(page.locator("#content h1")).to_be_visible(timeout=PATIENCE_MS)
+        await page.close()
+        return context
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    desk = Desk()
+    async with dashboard(tmp_path_factory.mktemp("pair"), desk=desk) as one, chromium() as browser:
+        yield Running(one, desk, browser)
+
+
+@asynccontextmanager
+async def cluster_page(
+    running: Running, status: ClusterStatus, *actions: Preview, role: str = "it", **options: Any
+) -> AsyncIterator[Page]:
+    running.desk.now, running.desk.actions, running.desk.refuses = status, actions, False
+    running.desk.begun.clear()
+    context = await running.signed_in(role, options)
+    page = await context.new_page()
+    await page.goto("/cluster")
+    yield page
+    if os.environ.get("SCREENSHOTS"):
+        folder = Path(os.environ["SCREENSHOTS"])
+        await page.screenshot(path=folder / f"{len(list(folder.iterdir()))}.png", full_page=True)
+    await page.close()
 
 
 def tile(page: Page, name: str) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Page, expect
 
 from appliance.care import ai_switches
 from appliance.config.model import Paths
@@ -20,8 +20,9 @@ from appliance.operations.schedule_memory import Figure
 from appliance.security.audit_export import verify_export
 from appliance.telemetry.clock import SystemClock
 from tests.api.admin_harness import PASSWORD
+from tests.fakes.chromium import chromium
 from tests.system.test_dashboard_browser import TEXT_CONTRAST
-from tests.unit.admin_ui.test_cluster_page import FLAGS, PATIENCE_MS
+from tests.unit.admin_ui.test_cluster_page import PATIENCE_MS
 from tests.unit.admin_ui.test_process import Dashboard, dashboard
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
@@ -46,7 +47,10 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Das
     ):
         schedule.add(Task(name=name, title_pt=pt, title_en=en, every_s=86400.0, run=run))
     schedule.start()
-    async with dashboard(folder, schedule=Recurring(Paths(folder), schedule, SystemClock(), "mac-a")) as one:
+    async with (
+        dashboard(folder, schedule=Recurring(Paths(folder), schedule, SystemClock(), "mac-a")) as one,
+        chromium() as one.chromium,
+    ):
         yield one
     await schedule.stop()
 
@@ -55,22 +59,20 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Das
 async def page_of(one: Dashboard, role: str, path: str) -> AsyncIterator[Page]:
     if role not in one.people:
         one.people.add(await one.api.person(role))
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        context = await chromium.new_context(
-            ignore_https_errors=True, base_url=one.url, locale="pt-BR", viewport={"width": 1360, "height": 900}
-        )
-        context.set_default_timeout(PATIENCE_MS)
-        page = await context.new_page()
-        await page.goto("/login")
-        await page.locator("input[name=username]").fill(role)
-        await page.locator("input[name=password]").fill(PASSWORD)
-        await page.locator("button[type=submit]").click()
-        await page.goto(path)
-        yield page
-        assert await page.evaluate(TEXT_CONTRAST) == []
-        await photograph(page)
-        await chromium.close()
+    context = await one.chromium.new_context(
+        ignore_https_errors=True, base_url=one.url, locale="pt-BR", viewport={"width": 1360, "height": 900}
+    )
+    context.set_default_timeout(PATIENCE_MS)
+    page = await context.new_page()
+    await page.goto("/login")
+    await page.locator("input[name=username]").fill(role)
+    await page.locator("input[name=password]").fill(PASSWORD)
+    await page.locator("button[type=submit]").click()
+    await page.goto(path)
+    yield page
+    assert await page.evaluate(TEXT_CONTRAST) == []
+    await photograph(page)
+    await context.close()
 
 
 async def photograph(page: Page) -> None:

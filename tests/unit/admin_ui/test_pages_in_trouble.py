@@ -9,20 +9,20 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Page, expect
 
 from appliance.store import jobs
 from tests.api.admin_harness import PASSWORD, QUARANTINE, admin_api
+from tests.fakes.chromium import chromium
 from tests.unit.admin_ui.test_process import Dashboard, dashboard
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
 PATIENCE_MS = 60_000
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Dashboard]:
-    async with dashboard(tmp_path_factory.mktemp("pages")) as one:
+    async with dashboard(tmp_path_factory.mktemp("pages")) as one, chromium() as one.chromium:
         yield one
 
 
@@ -31,18 +31,16 @@ async def signed_in(one: Dashboard, role: str) -> AsyncIterator[Page]:
     """A browser in which a person of this role is signed in."""
     if role not in one.people:
         one.people.add(await one.api.person(role))
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        context = await chromium.new_context(ignore_https_errors=True, base_url=one.url, locale="pt-BR")
-        context.set_default_timeout(PATIENCE_MS)
-        page = await context.new_page()
-        await page.goto("/login")
-        await page.get_by_label("Usuário").fill(role)
-        await page.get_by_label("Senha").fill(PASSWORD)
-        await page.get_by_role("button", name="Entrar", exact=True).click()
-        await expect(page.locator("#content h1")).to_be_visible(timeout=PATIENCE_MS)
-        yield page
-        await chromium.close()
+    context = await one.chromium.new_context(ignore_https_errors=True, base_url=one.url, locale="pt-BR")
+    context.set_default_timeout(PATIENCE_MS)
+    page = await context.new_page()
+    await page.goto("/login")
+    await page.get_by_label("Usuário").fill(role)
+    await page.get_by_label("Senha").fill(PASSWORD)
+    await page.get_by_role("button", name="Entrar", exact=True).click()
+    await expect(page.locator("#content h1")).to_be_visible(timeout=PATIENCE_MS)
+    yield page
+    await context.close()
 
 
 async def bury(one: Dashboard, *kinds: str) -> None:
@@ -131,7 +129,7 @@ async def test_an_auditor_reads_further_back_and_checks_the_log(running: Dashboa
 
 
 async def test_a_core_that_dies_is_told_and_its_return_needs_no_hand(tmp_path: Path) -> None:
-    async with dashboard(tmp_path) as one, signed_in(one, "admin") as page:
+    async with dashboard(tmp_path) as one, chromium() as one.chromium, signed_in(one, "admin") as page:
         await expect(page.locator(".topbar")).to_contain_text("ao vivo", timeout=PATIENCE_MS)
         port = one.api.server.port
         await one.api.server.drain()

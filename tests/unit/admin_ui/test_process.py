@@ -19,6 +19,7 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
+from playwright.async_api import Browser
 
 from admin_ui.session import COOKIE
 from appliance.api.admin_alerts import AlertDesk
@@ -37,6 +38,8 @@ class Dashboard:
     api: AdminApi
     folder: Path
     people: set[str] = field(default_factory=set)
+    chromium: Browser = field(init=False)
+    """Set by whoever looks at it with a browser."""
 
     def browser(self, **options: object) -> httpx.AsyncClient:
         headers = {"Origin": self.url, "Accept-Language": "pt-BR"}

@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from admin_ui import shapes as ours
-from appliance.api import admin_shapes, identity_shapes
+from appliance.api import admin_shapes, care_switches, identity_shapes
+from appliance.care import ai_switches
 from appliance.engines.fleet import EngineReport
 from appliance.operations import schedule_memory
 from appliance.plugin_host.host import PluginReport
@@ -36,6 +37,8 @@ PAIRS = [
     (ours.Trouble, schedule_memory.Trouble),
     (ours.SignedHead, audit_heads.SignedHead),
     (ours.AuditExport, audit_export.AuditExport),
+    (ours.SwitchRow, ai_switches.Switch),
+    (ours.SwitchList, care_switches.Switches),
 ]
 
 
