@@ -17,6 +17,7 @@ from appliance.cluster.replication_errors import BAD_PART, EPOCH_AHEAD, STALE_EP
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.store import durable
 from appliance.store.blobs import addresses_in, place_of
+from appliance.store.threads import opened
 from appliance.telemetry.logs import get_logger
 
 log = get_logger("blobs")
@@ -86,7 +87,7 @@ class BlobShipping:
                     continue  # erased meanwhile
 
     async def _send(self, address: str, path: Path) -> None:
-        with await asyncio.to_thread(path.open, "rb") as file:
+        with await opened(path.open, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             for offset in range(0, size, PART_BYTES):
                 body = await asyncio.to_thread(file.read, PART_BYTES)

@@ -28,6 +28,7 @@ from appliance.cluster.peer_messages import (
 from appliance.cluster.peer_server import Handler
 from appliance.cluster.replication_errors import BAD_PART, EPOCH_AHEAD, STALE_EPOCH
 from appliance.store import durable
+from appliance.store.threads import opened
 from appliance.telemetry.logs import get_logger
 
 log = get_logger("peer")
@@ -95,7 +96,7 @@ async def send_folder(link: PeerLink, epoch: int, root: str, folder: Path, diges
 
 
 async def _send(link: PeerLink, epoch: int, root: str, entry: FileEntry, path: Path) -> None:
-    with await asyncio.to_thread(path.open, "rb") as file:
+    with await opened(path.open, "rb") as file:
         for offset in range(0, max(entry.size, 1), PART_BYTES):
             body = await asyncio.to_thread(file.read, PART_BYTES)
             last = offset + len(body) >= entry.size

@@ -22,6 +22,7 @@ from appliance.cluster.peer_link import PeerLink
 from appliance.cluster.peer_messages import PART_BYTES, PROTOCOL, AskHeld, Held, Hello, PutLtx
 from appliance.cluster.replication_errors import EPOCH_AHEAD, OTHER_BODY, PEER_AWAY, STALE_EPOCH
 from appliance.plugin_api.errors import ProntuarioError
+from appliance.store.threads import opened
 from appliance.telemetry.logs import get_logger
 
 log = get_logger("shipper")
@@ -307,9 +308,9 @@ async def send_large(link: PeerLink, epoch: int, file: LtxFile, path: Path, size
         OSError: the file can't be read.
     """
     position = Position(epoch, 0)
-    with await asyncio.to_thread(path.open, "rb") as opened:
+    with await opened(path.open, "rb") as source:
         for offset in range(0, max(size, 1), PART_BYTES):
-            body = await asyncio.to_thread(opened.read, PART_BYTES)
+            body = await asyncio.to_thread(source.read, PART_BYTES)
             put = PutLtx(epoch, file.level, file.name, offset, size, body)
             limit_s = _LAST_PART_LIMIT_S if offset + len(body) >= size else _PART_LIMIT_S
             position = (await link.ask(put, Held, deadline_s=limit_s)).position

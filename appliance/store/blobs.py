@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import io
 import os
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
@@ -29,6 +30,7 @@ from appliance.store.sealing import (
     Sealer,
     sealed_size,
 )
+from appliance.store.threads import opened, to_the_end
 from appliance.telemetry.logs import get_logger
 
 log = get_logger("blobs")
@@ -91,8 +93,9 @@ class BlobStore:
         Raises:
             ProntuarioError: ``store.full`` (507), ``store.failed`` (503); what the other copy raised.
         """
-        incoming = await _hop(_Incoming, self._incoming, key)
+        incoming = _Incoming(self._incoming, key)
         try:
+            await _hop(incoming.begin)
             waiting = bytearray()
             async for chunk in chunks:
                 waiting += chunk
@@ -161,13 +164,13 @@ class BlobStore:
     async def _outgoing(self, ref: BlobRef, key: DataKey) -> _Outgoing:
         path = self._path(ref.address)
         try:
-            return await asyncio.to_thread(_Outgoing, path, ref, key)
+            return await opened(_Outgoing, path, ref, key)
         except FileNotFoundError:
             if not place_of(self.aside, ref.address).exists():
                 raise
         log.error("a blob that was set aside is asked for; it is brought back", resource_id=ref.address)
         await self.bring_back(ref.address)
-        return await asyncio.to_thread(_Outgoing, path, ref, key)
+        return await opened(_Outgoing, path, ref, key)
 
     def _path(self, address: str) -> Path:
         return place_of(self._folder, address)
@@ -176,7 +179,7 @@ class BlobStore:
 async def _hop(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run one of the store's own steps on a thread; only its errors are the disk's (the sender's stay what they are)."""
     try:
-        return await asyncio.to_thread(function, *args, **kwargs)
+        return await to_the_end(function, *args, **kwargs)
     except OSError as error:
         raise durable.as_failure(error) from error
 
@@ -210,7 +213,11 @@ class _Incoming:
         self._hash = hashlib.sha256()
         self._size = 0
         self._rest = b""
-        self._file: BinaryIO = self._path.open("xb")
+        self._file: BinaryIO = io.BytesIO()
+
+    def begin(self) -> None:
+        """Open the temp file: whoever calls this calls ``drop`` in the end."""
+        self._file = self._path.open("xb")
         self._write(self._sealer.header)
 
     def take(self, plain: bytes) -> None:

@@ -1,13 +1,24 @@
-"""Work on files in a thread that cancelling does not leave behind."""
+"""Work on files in a thread that cancelling does not leave behind, be it the thread or an open file."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class Closeable(Protocol):
+    """What is to be closed, as a file."""
+
+    def close(self) -> object:
+        """Give up what it holds."""
+        ...
+
+
+C = TypeVar("C", bound=Closeable)
 
 
 async def to_the_end(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -29,3 +40,18 @@ async def to_the_end(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) ->
         if not running.cancelled():
             running.exception()  # seen; who cancelled has no use for it
         raise
+
+
+async def opened(opening: Callable[P, C], *args: P.args, **kwargs: P.kwargs) -> C:
+    """``to_the_end`` for work that opens something: cancelled, it closes what was opened meanwhile.
+
+    Nobody else could: who cancelled never gets it, and a file that waits for the collector keeps its place on the disk.
+    """
+    made: list[C] = []
+    try:
+        await to_the_end(lambda: made.append(opening(*args, **kwargs)))
+    except asyncio.CancelledError:
+        for one in made:
+            one.close()
+        raise
+    return made[0]

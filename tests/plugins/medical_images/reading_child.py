@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -29,6 +31,29 @@ def config(**limits: int) -> dict[str, Any]:
 def in_process(**limits: int) -> InProcessEngine:
     return InProcessEngine(ReaderEngine(), config(**limits))
 
+
+def refused_within(path: Path) -> tuple[str, int]:
+    """The refusal's code, and the bytes that the worker held at most, seen from a process that has no other child.
+
+    Never from this one: a child's peak begins with its parent's at the fork (getrusage(2)), and a test run's is large.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURE, str(path)], check=True, capture_output=True, text=True, timeout=LOAD_S
+    )
+    code, most = done.stdout.split()
+    return code, int(most) * (1 if sys.platform == "darwin" else 1024)
+
+
+_MEASURE = """
+import msgspec, resource, sys
+from plugins.medical_images.messages import Inspect, Refusal
+from plugins.medical_images.reading.limits import Limits
+from plugins.medical_images.reading.workshop import Workshop
+workshop = Workshop(Limits(), memory_bytes=2 << 30, limit_s=60.0)
+(answer,) = workshop.ask(msgspec.msgpack.encode(Inspect(sys.argv[1], None)))
+workshop.close()
+print(msgspec.msgpack.decode(answer, type=Refusal).code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
 
 _shared: dict[str, InProcessEngine] = {}
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
-from appliance.store.threads import to_the_end
+from appliance.store.threads import opened, to_the_end
 
 
 async def test_the_answer_and_the_failure_come_through() -> None:
@@ -42,3 +44,31 @@ async def test_cancelled_it_waits_for_the_thread(cancels: int, fails: bool) -> N
     with pytest.raises(asyncio.CancelledError):
         await task
     assert left.is_set()
+
+
+async def test_a_file_that_a_cancelled_wait_opened_is_closed(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"x")
+    entered, leave = threading.Event(), threading.Event()
+    files: list[BinaryIO] = []
+
+    def work() -> BinaryIO:
+        entered.set()
+        assert leave.wait(60)
+        files.append((tmp_path / "a").open("rb"))
+        return files[0]
+
+    task = asyncio.create_task(opened(work))
+    assert await asyncio.to_thread(entered.wait, 60)
+    task.cancel()
+    leave.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert files[0].closed
+
+
+async def test_what_was_opened_is_given_and_a_failure_comes_through(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        await opened((tmp_path / "a").open, "rb")
+    (tmp_path / "a").write_bytes(b"x")
+    with await opened((tmp_path / "a").open, "rb") as file:
+        assert file.read() == b"x"
