@@ -26,6 +26,8 @@ RETRY_PAUSE_S: Final = 0.3
 TRY_FOR_S: Final = 60.0
 """How long a call is repeated while the node is away (a restart, a failover)."""
 TRY_AGAIN: Final = frozenset({429, 502, 503, 504})
+NOT_CONFIGURED: Final = "not_configured"
+"""How the code of a 503 ends that only a person can mend: the ability has no model, and repeating brings none."""
 ANSWER_S: Final = 30.0
 CONNECT_S: Final = 1.0
 LONGEST_CONNECT_S: Final = 16.0
@@ -126,8 +128,10 @@ class Phone:
             else:
                 if answer.status_code < 400:  # noqa: PLR2004  HTTP's own border
                     return answer
-                if answer.status_code not in TRY_AGAIN or time.monotonic() > give_up:
-                    raise RefusedError(answer.status_code, _problem(answer))
+                problem = _problem(answer)
+                final = answer.status_code not in TRY_AGAIN or str(problem.get("code")).endswith(NOT_CONFIGURED)
+                if final or time.monotonic() > give_up:
+                    raise RefusedError(answer.status_code, problem)
             self._addresses.append(self._addresses.pop(0))
             await asyncio.sleep(RETRY_PAUSE_S)
 

@@ -6,7 +6,7 @@ import gzip
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -18,6 +18,7 @@ from appliance.daemon.demo.consult import Consult, take_consult
 from appliance.daemon.demo.gold import SUFFIX, Gold, decode_gold
 from appliance.daemon.demo.paper import take_paper
 from appliance.daemon.demo.phone import FHIR, Phone
+from appliance.daemon.demo.picture import take_picture
 from appliance.daemon.demo.play import play
 from appliance.daemon.enrolment import enrol_client
 from appliance.daemon.initialise import FIRST_ADMIN
@@ -72,7 +73,7 @@ async def _demonstrate(node: Node, stage: Stages) -> None:
     try:
         stage("enrolled", f"{PHYSICIAN}'s phone, as physician")
         demonstration = await label(phone, stage)
-        await load_synthea(phone, stage)
+        stranger = await load_synthea(phone, stage)
         for name in SAMPLES:
             audio, gold = read_sample(name)
             stage("consult", f"{name}: {gold.transcript[-1].end:.0f} s of speech, voice {gold.made.get('voice', '?')}")
@@ -80,6 +81,7 @@ async def _demonstrate(node: Node, stage: Stages) -> None:
             print_consult(consult, gold, demonstration=demonstration)
             await hear(phone, consult, node.home / "demo", stage)
         await take_paper(phone, consult, stage)
+        await take_picture(phone, consult, stranger, node.home / "demo", stage)
     finally:
         await phone.close()
 
@@ -99,20 +101,26 @@ async def label(phone: Phone, stage: Callable[[str, str], None]) -> bool:
     return bool(shown)
 
 
-async def load_synthea(phone: Phone, stage: Callable[[str, str], None]) -> None:
-    """Load the synthetic patient, unless the record has him."""
+async def load_synthea(phone: Phone, stage: Callable[[str, str], None]) -> str:
+    """Load the synthetic patient, unless the record has him; his id."""
     packed = files("appliance.daemon").joinpath("sample/synthea_blake.json.gz").read_bytes()
     bundle: dict[str, Any] = json.loads(gzip.decompress(packed))
     patient: dict[str, Any] = next(
         entry["resource"] for entry in bundle["entry"] if entry["resource"]["resourceType"] == "Patient"
     )
     family, identifier = patient["name"][0]["family"], patient["identifier"][0]
-    known = await phone.get(f"{FHIR}/Patient", identifier=f"{identifier['system']}|{identifier['value']}")
-    if known.get("entry"):
+    if known := await _patient_of(phone, identifier):
         stage("synthea", f"patient {family} is in the record already")
-        return
+        return known
     answer = await phone.transaction(bundle)
     stage("synthea", f"loaded the synthetic patient {family}: {len(answer['entry'])} resources")
+    return await _patient_of(phone, identifier)
+
+
+async def _patient_of(phone: Phone, identifier: Mapping[str, str]) -> str:
+    """The id of the patient whom the record knows by ``identifier``; empty: nobody."""
+    found = await phone.get(f"{FHIR}/Patient", identifier=f"{identifier['system']}|{identifier['value']}")
+    return next((str(entry["resource"]["id"]) for entry in found.get("entry") or []), "")
 
 
 def print_consult(consult: Consult, gold: Gold, *, demonstration: bool) -> None:

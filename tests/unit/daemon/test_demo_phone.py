@@ -73,6 +73,14 @@ async def test_what_the_primary_refuses_for_good_is_told(hospital: Hospital, ser
     assert refused.value.status == 422
 
 
+async def test_a_503_that_only_a_person_can_mend_is_not_repeated(hospital: Hospital, server: CrookedServer) -> None:
+    server.script.append(crooked.refuse(503, "image.not_configured"))
+    async with phone_to(hospital, server.port) as phone:
+        with pytest.raises(RefusedError, match="not_configured"):
+            await phone.post("/api/x", {})
+    assert len(server.seen) == 1
+
+
 async def test_connections_are_probed_so_that_a_moved_address_is_noticed(
     hospital: Hospital, server: CrookedServer
 ) -> None:
