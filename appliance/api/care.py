@@ -10,7 +10,7 @@ from appliance.api.care_notes import NoteRoutes
 from appliance.api.care_speech import SpeechRoutes
 from appliance.api.care_stream import StreamRoutes
 from appliance.api.care_switches import SwitchRoutes
-from appliance.api.care_templates import TemplateRoutes
+from appliance.api.care_templates import HOSPITAL, TemplateRoutes, check_route
 from appliance.care.service import Consults
 from appliance.plugin_api.http import AnyRoute
 
@@ -23,6 +23,8 @@ def routes(consults: Consults) -> list[AnyRoute]:
         *NoteRoutes(consults).routes(),
         *SpeechRoutes(consults).routes(),
         *TemplateRoutes(consults).routes(),
+        *TemplateRoutes(consults, HOSPITAL).routes(),
+        check_route(),
         *DocumentRoutes(consults.documents).routes(),
         *ImageRoutes(consults.images).routes(),
         *ChatRoutes(consults).routes(),

@@ -1,7 +1,13 @@
-"""Templates of notes over HTTP: list, read, download, edit with If-Match, take back, every version."""
+"""Templates of notes over HTTP: list, read, download, check, edit with If-Match, take back, every version.
+
+Clinicians have versions of their own (``/api/note-templates``). Whoever runs the node keeps the hospital's
+(``/api/hospital/note-templates``), which count for everybody who has none of their own.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Final
 
@@ -10,8 +16,8 @@ import msgspec
 from appliance.care.model import Heading
 from appliance.care.service import Consults
 from appliance.care.templates import shelf
-from appliance.care.templates.layout import MAX_CHARACTERS
-from appliance.plugin_api.http import AnyRoute, Reply, Request, Route
+from appliance.care.templates.layout import MAX_CHARACTERS, parse
+from appliance.plugin_api.http import SELF, AnyRoute, Reply, Request, Route
 from appliance.plugin_api.storage import Transaction
 from appliance.records.repository import parse_version
 
@@ -25,12 +31,13 @@ class EditTemplate(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class TemplateSummary(msgspec.Struct):
-    """A line of the list. ``version`` 0: the product's file; more: this person's own."""
+    """A line of the list. ``source`` says whose text it is; ``builtin``: the product has a file of this name."""
 
     name: str
     title: str
     version: int
     builtin: bool
+    source: shelf.Source
 
 
 class TemplateList(msgspec.Struct):
@@ -41,12 +48,13 @@ class TemplateList(msgspec.Struct):
 
 
 class TemplateView(msgspec.Struct):
-    """A template with its file's text and what was read from it. ``builtin``: the product has a file of this name."""
+    """A template with its file's text and what was read from it, as in the list."""
 
     name: str
     title: str
     version: int
     builtin: bool
+    source: shelf.Source
     sha256: str
     created_at: str | None
     headings: tuple[Heading, ...]
@@ -67,29 +75,62 @@ class TemplateVersions(msgspec.Struct):
     versions: list[TemplateVersion]
 
 
-class TemplateRoutes:
-    """Handlers over one node's consults. Everybody sees the product's templates and edits copies of their own."""
+class CheckedTemplate(msgspec.Struct):
+    """What was understood of a text that nobody kept."""
 
-    def __init__(self, consults: Consults) -> None:
+    title: str
+    headings: tuple[Heading, ...]
+
+
+@dataclass(frozen=True)
+class _Owner:
+    """Whose versions a set of routes keeps, where, and who may."""
+
+    base: str
+    whose: str
+    may_read: str
+    may_write: str
+    of: Callable[[Request], str]
+
+
+PERSON: Final = _Owner(
+    "/api/note-templates", "own", "note.read", "note.write", lambda request: request.principal.user_id
+)
+HOSPITAL: Final = _Owner(
+    "/api/hospital/note-templates", "the hospital's", "node.read", "node.manage", lambda _: shelf.HOSPITAL
+)
+
+
+class TemplateRoutes:
+    """Handlers over one node's consults for the versions of one kind of owner."""
+
+    def __init__(self, consults: Consults, owner: _Owner = PERSON) -> None:
         self._consults = consults
+        self._owner = owner
 
     def routes(self) -> list[AnyRoute]:
         """All of them."""
-        base, one = "/api/note-templates", "/api/note-templates/{name}"
+        base, may_read, may_write = self._owner.base, self._owner.may_read, self._owner.may_write
+        one, whose = base + "/{name}", self._owner.whose
         return [
-            Route("GET", base, "note.read", self.list, "Templates of notes", None, TemplateList, TAG),
-            Route("GET", one, "note.read", self.read, "A template", None, TemplateView, TAG),
-            Route("GET", one + "/file", "note.read", self.file, "A template as a TOML file", None, None, TAG),
-            Route("GET", one + "/versions", "note.read", self.versions, "Every version of a template", None, TemplateVersions, TAG),
-            Route("PUT", one, "note.write", self.edit, "Keep an own version of a template (If-Match)",
+            Route("GET", base, may_read, self.list, f"Templates of notes ({whose})", None, TemplateList, TAG),
+            Route("GET", one, may_read, self.read, f"A template ({whose})", None, TemplateView, TAG),
+            Route("GET", one + "/file", may_read, self.file, f"A template as a TOML file ({whose})", None, None, TAG),
+            Route("GET", one + "/versions", may_read, self.versions, f"Every version of a template ({whose})",
+                  None, TemplateVersions, TAG),
+            Route("PUT", one, may_write, self.edit, f"Keep a version of a template ({whose}; If-Match)",
                   EditTemplate, TemplateView, TAG),
-            Route("DELETE", one, "note.write", self.take_back, "Return to the product's template (If-Match)", None, None, TAG),
+            Route("DELETE", one, may_write, self.take_back, f"Take back the versions of a template ({whose}; If-Match)",
+                  None, None, TAG),
         ]  # fmt: skip
 
     async def list(self, request: Request) -> Reply:
         """``GET /api/note-templates``."""
-        found = await self._consults.store.read(lambda q: shelf.everything(q, request.principal.user_id))
-        lines = [TemplateSummary(one.name, one.layout.title, one.version, one.name in shelf.builtin()) for one in found]
+        found = await self._consults.store.read(lambda q: shelf.everything(q, self._owner.of(request)))
+        lines = [
+            TemplateSummary(one.name, one.layout.title, one.version, one.name in shelf.builtin(), one.source)
+            for one in found
+        ]
         return Reply(body=TemplateList(lines, self._consults.template))
 
     async def read(self, request: Request) -> Reply:
@@ -107,7 +148,7 @@ class TemplateRoutes:
 
     async def versions(self, request: Request) -> Reply:
         """``GET /api/note-templates/{name}/versions``."""
-        who, name = request.principal.user_id, request.parameters["name"]
+        who, name = self._owner.of(request), request.parameters["name"]
         found = await self._consults.store.read(lambda q: shelf.versions(q, who, name))
         return Reply(body=TemplateVersions([TemplateVersion(one.version, one.text, one.created_at) for one in found]))
 
@@ -129,11 +170,23 @@ class TemplateRoutes:
         header = request.headers.get("if-match")
         seen = None if header is None else parse_version(header)
         name = request.parameters["name"]
-        return shelf.keep(tx, request.principal.user_id, name, text, seen=seen, now=self._consults.now())
+        return shelf.keep(tx, self._owner.of(request), name, text, seen=seen, now=self._consults.now())
 
     async def _template(self, request: Request) -> shelf.Template:
         name = request.parameters["name"]
-        return await self._consults.store.read(partial(shelf.get, owner=request.principal.user_id, name=name))
+        return await self._consults.store.read(partial(shelf.get, owner=self._owner.of(request), name=name))
+
+
+def check_route() -> AnyRoute:
+    """The one that keeps nothing: anybody who is signed in may ask whether a text would be taken."""
+    return Route("POST", "/api/note-templates/check", SELF, check, "Check a template's text without keeping it",
+                 EditTemplate, CheckedTemplate, TAG)  # fmt: skip
+
+
+async def check(request: Request) -> Reply:
+    """``POST /api/note-templates/check``: 422 with line and reason, or what was understood."""
+    layout = parse((await request.body(EditTemplate)).text, "check", 0)
+    return Reply(body=CheckedTemplate(layout.title, layout.headings))
 
 
 def _reply(found: shelf.Template) -> Reply:
@@ -143,6 +196,7 @@ def _reply(found: shelf.Template) -> Reply:
         title=layout.title,
         version=found.version,
         builtin=found.name in shelf.builtin(),
+        source=found.source,
         sha256=layout.sha256,
         created_at=found.created_at,
         headings=layout.headings,

@@ -107,3 +107,49 @@ async def test_who_may_not_read_notes_sees_no_template(clinic: Clinic) -> None:
             assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
         kept = await client.put("/api/note-templates/soap", json={"text": MINE}, headers={"If-Match": "0"})
         assert kept.status_code == 403
+
+
+async def test_the_hospitals_templates_are_kept_by_whoever_runs_the_node_and_reach_the_clinicians(
+    clinic: Clinic,
+) -> None:
+    at = "/api/hospital/note-templates"
+    it = await clinic.api.phone("it")
+    auditor = await clinic.api.phone("auditor")
+    async with clinic.client() as doctor, clinic.client(it) as client, clinic.client(auditor) as reader:
+        listed = (await client.get(at)).json()["templates"]
+        assert {one["name"]: one["source"] for one in listed} == dict.fromkeys(
+            ("alta", "anamnese", "evolucao", "soap"), "product"
+        )
+        kept = await client.put(f"{at}/soap", json={"text": MINE}, headers={"If-Match": '"0"'})
+        assert (kept.status_code, kept.json()["source"], kept.headers["etag"]) == (200, "hospital", '"1"')
+        seen = (await doctor.get("/api/note-templates/soap")).json()
+        assert (seen["source"], seen["title"], seen["version"]) == ("hospital", "Curta", 0)
+        assert (await reader.get(f"{at}/soap")).json()["text"] == MINE
+        for other in (doctor, reader):
+            refused = await other.put(f"{at}/soap", json={"text": MINE}, headers={"If-Match": '"1"'})
+            assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+        history = (await client.get(f"{at}/soap/versions")).json()["versions"]
+        assert [one["version"] for one in history] == [0, 1]
+        assert tomllib.loads(history[0]["text"])["title"] == "SOAP"
+        assert (await client.delete(f"{at}/soap", headers={"If-Match": '"1"'})).status_code == 204
+        assert (await doctor.get("/api/note-templates/soap")).json()["source"] == "product"
+
+
+async def test_a_text_can_be_checked_and_the_line_at_fault_is_told_without_keeping_anything(clinic: Clinic) -> None:
+    it = await clinic.api.phone("it")
+    async with clinic.client(it) as client:
+        fine = await client.post("/api/note-templates/check", json={"text": MINE})
+        assert (fine.status_code, fine.json()["title"], len(fine.json()["headings"])) == (200, "Curta", 1)
+        wrong = MINE.replace('"P"', '"Q"')
+        for language, sentence in (
+            ("pt-BR", "linha 4, 1º título, takes: “Q”"),
+            ("en", "line 4, heading 1, takes: “Q”"),
+        ):
+            headers = {"Accept-Language": language, "If-Match": '"0"'}
+            checked = await client.post("/api/note-templates/check", json={"text": wrong}, headers=headers)
+            kept = await client.put("/api/hospital/note-templates/soap", json={"text": wrong}, headers=headers)
+            for refused in (checked, kept):
+                assert (refused.status_code, refused.json()["code"]) == (422, "template.invalid")
+                assert sentence in refused.json()["detail"]
+                assert refused.json()["details"]["line"] == 4
+        assert (await client.get("/api/hospital/note-templates/soap")).json()["version"] == 0

@@ -15,14 +15,8 @@ import msgspec
 from appliance.care.guard.numbers import fold
 from appliance.care.model import SECTION_CODES, Content, Fact, Heading, Layout, SectionCode, Sentence
 from appliance.care.note_schema import FACT_KINDS
-from appliance.plugin_api.errors import define
+from appliance.care.templates.faults import Place, fault, of_shape, of_syntax, whole
 
-INVALID = define(
-    "template.invalid",
-    422,
-    pt=("O modelo de nota não pode ser usado: {reason}.", "Corrija o texto e envie de novo; nada foi guardado."),
-    en=("The note template cannot be used: {reason}.", "Correct the text and send it again; nothing was kept."),
-)
 MAX_CHARACTERS: Final = 20_000
 MAX_HEADINGS: Final = 40
 _WORD: Final = re.compile(r"[^\W\d_]{4,}")
@@ -54,28 +48,36 @@ def parse(text: str, name: str, version: int) -> Layout:
     """Read a template's file.
 
     Raises:
-        ProntuarioError: ``template.invalid`` 422 with the reason.
+        ProntuarioError: ``template.invalid`` 422 with the reason and, where there is one, the line.
     """
     if len(text) > MAX_CHARACTERS:
-        raise INVALID(field="text", reason=f"more than {MAX_CHARACTERS} characters")
+        raise whole("text", pt=f"mais de {MAX_CHARACTERS} caracteres", en=f"more than {MAX_CHARACTERS} characters")
     try:
         file = msgspec.toml.decode(text, type=_File)
+    except msgspec.ValidationError as error:
+        raise of_shape(str(error), text) from error
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise INVALID(field="text", reason=str(error)) from error
+        raise of_syntax(str(error)) from error
     headings = tuple(Heading(one.title.strip(), one.takes, one.kinds, one.loinc) for one in file.heading)
-    _check(headings)
+    _check(headings, text)
     return Layout(name, version, hashlib.sha256(text.encode()).hexdigest(), file.title.strip(), headings)
 
 
-def _check(headings: Sequence[Heading]) -> None:
-    if unknown := sorted({kind for heading in headings for kind in heading.kinds} - set(FACT_KINDS)):
-        raise INVALID(field="text", reason=f"unknown kinds {', '.join(unknown)}; known are {', '.join(FACT_KINDS)}")
-    whole = {code for heading in headings if not heading.kinds for code in heading.takes}
-    if homeless := [code for code in SECTION_CODES if code not in whole]:
-        raise INVALID(field="text", reason=f"no heading without kinds takes {', '.join(homeless)}")
-    titles = [heading.title for heading in headings]
-    if len(set(titles)) < len(titles):
-        raise INVALID(field="text", reason="two headings have the same title")
+def _check(headings: Sequence[Heading], text: str) -> None:
+    """What a schema can't say: known kinds, a home for every sentence, titles that can be told apart."""
+    titles: set[str] = set()
+    for at, heading in enumerate(headings):
+        if unknown := sorted(set(heading.kinds) - set(FACT_KINDS)):
+            named, known = ", ".join(unknown), ", ".join(FACT_KINDS)
+            pt, en = f"não há fatos do tipo {named}; há {known}", f"unknown kinds {named}; known are {known}"
+            raise fault(text, Place(at, "kinds"), pt=pt, en=en)
+        if heading.title in titles:
+            raise fault(text, Place(at, "title"), pt="dois títulos iguais", en="two headings have the same title")
+        titles.add(heading.title)
+    taken = {code for heading in headings if not heading.kinds for code in heading.takes}
+    if homeless := ", ".join(code for code in SECTION_CODES if code not in taken):
+        en = f"no heading without kinds takes {homeless}"
+        raise whole("text", pt=f"nenhum título sem “kinds” recebe {homeless}; frases se perderiam", en=en)
 
 
 def arrange(content: Content) -> tuple[Arranged, ...]:

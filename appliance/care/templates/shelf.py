@@ -1,6 +1,8 @@
-"""Where templates are kept: the product's own as files, every person's own versions of them in the record.
+"""Where templates are kept: the product's own as files, the hospital's and every person's versions of them in the record.
 
-Plain functions on a transaction. Versions are never changed or deleted; taking one's own version back is a version too.
+A person's own goes before the hospital's, the hospital's before the product's. What is in the record follows to the other node
+and outlives updates of the program. Plain functions on a transaction. Versions are never changed or deleted; taking
+one's own version back is a version too.
 """
 
 from __future__ import annotations
@@ -8,12 +10,13 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from importlib import resources
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
 from appliance.care.model import Layout
-from appliance.care.templates.layout import INVALID, parse
+from appliance.care.templates.faults import whole
+from appliance.care.templates.layout import parse
 from appliance.plugin_api.errors import define
 from appliance.plugin_api.storage import Query, Transaction
 
@@ -39,17 +42,27 @@ VERSION_CHANGED = define(
     ),
 )
 DEFAULT: Final = "soap"
+HOSPITAL: Final = ""
+"""The owner of the hospital's versions, which count for everybody who has none of their own."""
 MAX_OWN: Final = 100
 NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 
+Source = Literal["product", "hospital", "own"]
+
+
 class Template(msgspec.Struct, frozen=True):
-    """A template as one person sees it. ``version`` 0 is the product's file; ``text`` None: taken back, and no file."""
+    """A template as its owner sees it.
+
+    ``version`` counts the owner's own versions, 0: they never had one; ``source`` says whose text it is; ``text`` None: taken
+    back, and nothing under it.
+    """
 
     name: str
     version: int
     text: str | None
     created_at: str | None = None
+    source: Source = "product"
 
     @property
     def layout(self) -> Layout:
@@ -81,19 +94,21 @@ def get(q: Query, owner: str, name: str) -> Template:
 
 def everything(q: Query, owner: str) -> list[Template]:
     """Every template that ``owner`` can choose, by name."""
-    own = {str(row[0]) for row in q.all("SELECT DISTINCT name FROM care_template_version WHERE owner = ?", (owner,))}
-    found = [_current(q, owner, name) for name in sorted(own | builtin().keys())]
+    asked = "SELECT DISTINCT name FROM care_template_version WHERE owner IN (?, ?)"
+    kept = {str(row[0]) for row in q.all(asked, (owner, HOSPITAL))}
+    found = [_current(q, owner, name) for name in sorted(kept | builtin().keys())]
     return [template for template in found if template.text is not None]
 
 
 def versions(q: Query, owner: str, name: str) -> list[Template]:
-    """Every version, first to last; the product's file is version 0."""
+    """Every version of the owner's, first to last; version 0 is what they have without one."""
     asked = "SELECT version, text, created_at FROM care_template_version WHERE owner = ? AND name = ? ORDER BY version"
     own = [
-        Template(name, int(str(row[0])), None if row[1] is None else str(row[1]), str(row[2]))
+        Template(name, int(str(row[0])), None if row[1] is None else str(row[1]), str(row[2]), _source(owner))
         for row in q.all(asked, (owner, name))
     ]
-    found = [Template(name, 0, builtin()[name]), *own] if name in builtin() else own
+    below = _below(q, owner, name)
+    found = own if below.text is None else [below, *own]
     if not found:
         raise UNKNOWN(field="template", name=name[:80])
     return found
@@ -107,19 +122,21 @@ def keep(tx: Transaction, owner: str, name: str, text: str | None, *, seen: int 
             ``template.unknown`` 404.
     """
     if not NAME.fullmatch(name):
-        raise INVALID(field="name", reason="a name is up to 40 small letters, digits and hyphens, a letter first")
+        pt = "o nome tem até 40 letras minúsculas sem acento, algarismos e hifens, e começa por letra"
+        raise whole("name", pt=pt, en="a name is up to 40 small letters, digits and hyphens, a letter first")
     current = _current(tx, owner, name)
     if seen is None:
         raise VERSION_REQUIRED(field="If-Match")
     if seen != current.version:
         raise VERSION_CHANGED(field="If-Match", version=current.version)
     if text is None:
-        if current.version == 0 or current.text is None:
+        if current.source != _source(owner):
             raise UNKNOWN(field="template", name=name)
     else:
         parse(text, name, current.version + 1)
         if current.version == 0 and _owned(tx, owner) >= MAX_OWN:
-            raise INVALID(field="name", reason=f"nobody keeps more than {MAX_OWN} templates")
+            pt, en = f"ninguém guarda mais de {MAX_OWN} modelos", f"nobody keeps more than {MAX_OWN} templates"
+            raise whole("name", pt=pt, en=en)
     tx.execute(
         "INSERT INTO care_template_version (owner, name, version, text, created_at) VALUES (?, ?, ?, ?, ?)",
         (owner, name, current.version + 1, text, now),
@@ -138,7 +155,18 @@ def _current(q: Query, owner: str, name: str) -> Template:
         " ORDER BY version DESC LIMIT 1",
         (owner, name),
     )
-    if row is None:
+    if row is not None and row[1] is not None:
+        return Template(name, int(str(row[0])), str(row[1]), str(row[2]), _source(owner))
+    below = _below(q, owner, name)
+    return below if row is None else msgspec.structs.replace(below, version=int(str(row[0])), created_at=str(row[2]))
+
+
+def _below(q: Query, owner: str, name: str) -> Template:
+    """What the owner has without a version of their own, as version 0."""
+    if owner == HOSPITAL:
         return Template(name, 0, builtin().get(name))
-    text = builtin().get(name) if row[1] is None else str(row[1])
-    return Template(name, int(str(row[0])), text, str(row[2]))
+    return msgspec.structs.replace(_current(q, HOSPITAL, name), version=0)
+
+
+def _source(owner: str) -> Source:
+    return "hospital" if owner == HOSPITAL else "own"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from appliance.care import notes
@@ -148,3 +150,42 @@ async def test_a_template_that_was_taken_back_meanwhile_gives_way_to_soap(ward: 
     note = await ward.note(str(done.note_id))
     assert note.content.layout is not None
     assert note.content.layout.name == "soap"
+
+
+OURS = MINE.replace("Minha", "Do hospital")
+
+
+async def test_the_hospitals_counts_for_everybody_who_has_none_of_their_own(still_ward: Ward) -> None:
+    kept = await keep(still_ward, "soap", OURS, 0, shelf.HOSPITAL)
+    assert (kept.version, kept.source) == (1, "hospital")
+    seen = await got(still_ward, "soap", "rui")
+    assert (seen.version, seen.source, seen.layout.title) == (0, "hospital", "Do hospital")
+    mine = await keep(still_ward, "soap", MINE, 0)
+    assert (mine.version, mine.source, mine.layout.title) == (1, "own", "Minha")
+    back = await keep(still_ward, "soap", None, 1)
+    assert (back.version, back.source, back.layout.title) == (2, "hospital", "Do hospital")
+    restored = await keep(still_ward, "soap", None, 1, shelf.HOSPITAL)
+    assert (restored.version, restored.source, restored.layout.title) == (2, "product", "SOAP")
+    assert (await got(still_ward, "soap", "rui")).source == "product"
+    for owner, seen_version in (("ana", 2), (shelf.HOSPITAL, 2), ("rui", 0)):
+        with pytest.raises(ProntuarioError, match=r"template\.unknown"):  # there is nothing left to take back
+            await keep(still_ward, "soap", None, seen_version, owner)
+
+
+async def test_a_template_that_only_the_hospital_has_is_everybodys(still_ward: Ward) -> None:
+    await keep(still_ward, "pediatria", OURS, 0, shelf.HOSPITAL)
+    for owner in ("ana", "rui", shelf.HOSPITAL):
+        listed = await still_ward.store.read(partial(shelf.everything, owner=owner))
+        assert [one.source for one in listed if one.name == "pediatria"] == ["hospital"]
+    below = await still_ward.store.read(lambda q: shelf.versions(q, "ana", "pediatria"))
+    assert [(one.version, one.source, one.text) for one in below] == [(0, "hospital", OURS)]
+    await keep(still_ward, "pediatria", None, 1, shelf.HOSPITAL)
+    with pytest.raises(ProntuarioError, match=r"template\.unknown"):
+        await got(still_ward, "pediatria")
+
+
+async def test_a_draft_stands_under_the_hospitals_headings(ward: Ward) -> None:
+    await keep(ward, "soap", OURS, 0, shelf.HOSPITAL)
+    note = await ward.drafted()
+    assert note.content.layout is not None
+    assert (note.content.layout.title, note.content.layout.version) == ("Do hospital", 0)
