@@ -11,7 +11,8 @@ class ChatConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """How conversations are answered.
 
     ``model`` is a folder in mlx-lm's format; without it the active pack of ``chat_model`` is used, and without a pack the
-    demonstration. ``context_tokens`` bounds prompt and answer together; ``batch_size`` conversations decode at a time.
+    demonstration. ``context_tokens`` bounds prompt and answer together; ``batch_size`` conversations decode at a time,
+    and a quarter more where people have none yet: whoever sends a hundred requests does not hold every place.
     ``precision`` "auto" computes in fp32 on a CPU and as stored on a GPU. ``piece_every_s`` is the least time between two pieces
     of a streamed answer; it grows with the number of answers, so that messages do not cost more than tokens.
     ``kv_mib`` bounds the caches of all conversations together (0: a quarter of what full rows would take);

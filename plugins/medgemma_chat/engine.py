@@ -22,7 +22,7 @@ from appliance.plugin_api.model_folder import weight_sha256
 from plugins.medgemma_chat.budget import kv_budget_bytes
 from plugins.medgemma_chat.engine_buckets import EDGES, Buckets, Token
 from plugins.medgemma_chat.engine_grammar import GrammarFactory
-from plugins.medgemma_chat.engine_limits import KvBudget, PrefillPace
+from plugins.medgemma_chat.engine_limits import KvBudget, PrefillPace, with_reserve
 from plugins.medgemma_chat.engine_model import load_language_model
 from plugins.medgemma_chat.engine_prefix import PrefixCache
 from plugins.medgemma_chat.engine_prompt import PromptBuilder
@@ -91,7 +91,7 @@ class ChatEngine:
         return Loaded(
             model_id="demonstration-notes" if demonstration else str(config.get("name") or folder.resolve().name),
             model_sha256=weight_sha256(folder),
-            footprint_bytes=self._language.footprint_bytes(self._batch_size, caches),
+            footprint_bytes=self._language.footprint_bytes(with_reserve(self._batch_size), caches),
             demonstration=demonstration,
             info={
                 "context_tokens": self._context_tokens,
@@ -207,6 +207,7 @@ class ChatEngine:
                 pace=PrefillPace(self._stall_s, self._prefill_step),
                 prefixes=self._prefixes,
                 max_rows=self._batch_size,
+                max_reading=min(_PREFILL_ROWS, self._batch_size),
                 edges=self._edges,
             )
         return self._buckets
@@ -215,8 +216,8 @@ class ChatEngine:
         return BatchGenerator(
             self._language.model,
             stop_tokens=[[token] for token in sorted(self._ends)],
-            completion_batch_size=self._batch_size,
-            prefill_batch_size=min(_PREFILL_ROWS, self._batch_size),
+            completion_batch_size=with_reserve(self._batch_size),
+            prefill_batch_size=with_reserve(min(_PREFILL_ROWS, self._batch_size)),
             prefill_step_size=self._prefill_step,
         )
 
@@ -224,17 +225,25 @@ class ChatEngine:
         """Let waiting rows join while there is room for them."""
         if not self._new or not self._gathered(buckets):
             return
-        while self._new and buckets.room_for(row := self._next()):
+        while (row := self._next(buckets)) is not None:
             self._new.remove(row)
             self._urgent.discard(row.request_id)
             buckets.insert([row])
             self._running[row.request_id] = row.user
             self._counters.prompt_tokens += len(row.prompt)
 
-    def _next(self) -> Row:
-        """Urgent rows first; then of whoever has fewest rows running, the one that came first: a hundred requests are one person's."""
+    def _next(self, buckets: Buckets) -> Row | None:
+        """Urgent rows first; then of whoever has fewest rows running, the one that came first: a hundred requests are one person's.
+
+        None when that one has to wait for room: a smaller one of somebody with more rows does not slip past it. Only behind
+        prompts of its own length that are still being read it lets others go first.
+        """
         held = Counter(self._running.values())
-        return min(self._new, key=lambda row: (row.request_id not in self._urgent, held[row.user]))
+        for row in sorted(self._new, key=lambda row: (row.request_id not in self._urgent, held[row.user])):
+            first = not held[row.user] or row.request_id in self._urgent
+            if buckets.may_read(row, first=first):
+                return row if buckets.room_for(row, first=first) else None
+        return None
 
     def _gathered(self, buckets: Buckets) -> bool:
         waited_s = time.monotonic() - self._gathering_since

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 import mlx.core as mx
 from mlx_lm.generate import BatchGenerator
 
-from plugins.medgemma_chat.engine_limits import KvBudget, PrefillPace
+from plugins.medgemma_chat.engine_limits import KvBudget, PrefillPace, with_reserve
 from plugins.medgemma_chat.engine_prefix import SHARED, PrefixCache
 from plugins.medgemma_chat.engine_rows import Row
 
@@ -50,6 +50,7 @@ class Buckets:
         pace: PrefillPace,
         prefixes: PrefixCache,
         max_rows: int,
+        max_reading: int,
         edges: tuple[int, ...] = EDGES,
     ) -> None:
         self._make = make
@@ -57,6 +58,7 @@ class Buckets:
         self._pace = pace
         self._prefixes = prefixes
         self._max_rows = max_rows
+        self._max_reading = max_reading
         self._edges = edges
         self._buckets: dict[int, _Bucket] = {}
         self._turns_given = 0
@@ -71,14 +73,24 @@ class Buckets:
         """Bytes that the caches of all rows hold now."""
         return sum(int(bucket.generator.prompt_cache_nbytes) for bucket in self._buckets.values() if bucket.rows)
 
-    def room_for(self, row: Row) -> bool:
-        """Whether the row may join now, by number and by memory."""
-        if len(self) >= self._max_rows:
+    def room_for(self, row: Row, *, first: bool = False) -> bool:
+        """Whether the row may join now, by number and by memory; ``first``: it may take what is kept for a person's first."""
+        if len(self) >= (with_reserve(self._max_rows) if first else self._max_rows):
             return False
         place = self._place(row)
         longest = {key: [one.longest for one in bucket.rows.values()] for key, bucket in self._buckets.items()}
         longest.setdefault(place, []).append(row.longest)
-        return self._budget.fits(longest.values())
+        return (self._budget.fits if first else self._budget.fits_beside_others)(longest.values())
+
+    def may_read(self, row: Row, *, first: bool = False) -> bool:
+        """Whether its prompt would be read at once.
+
+        A batch reads so many prompts together, and what comes after them in order: whoever came late would wait for all of
+        one person's. So these wait outside, where people take turns.
+        """
+        bucket = self._buckets.get(self._place(row))
+        most = with_reserve(self._max_reading) if first else self._max_reading
+        return bucket is None or len(bucket.reading) < most
 
     def insert(self, rows: list[Row]) -> None:
         """Let the rows join, each behind the longest beginning of its prompt that is known."""

@@ -10,6 +10,17 @@ from plugins.medgemma_chat.budget import in_blocks
 
 _LEAST_TOKENS: Final = 16
 _SMOOTHING: Final = 0.3
+_OTHERS_PLACES: Final = 4
+_OTHERS_BYTES: Final = 8
+
+
+def with_reserve(places: int) -> int:
+    """``places`` and a quarter more, which only the first row of a person (and what is urgent) may take.
+
+    A row can't be stopped in the middle: without them a person with a hundred requests would hold every place, and the next
+    one's first word would wait for one of those answers to end.
+    """
+    return places + max(1, places // _OTHERS_PLACES)
 
 
 class PrefillPace:
@@ -54,6 +65,10 @@ class KvBudget:
     def fits(self, buckets: Iterable[Sequence[int]]) -> bool:
         """Whether these rows may be in memory together."""
         return self.needed(buckets) <= self.max_bytes
+
+    def fits_beside_others(self, buckets: Iterable[Sequence[int]]) -> bool:
+        """Whether these rows leave an eighth of the memory: for whoever has none yet."""
+        return self.needed(buckets) <= self.max_bytes - self.max_bytes // _OTHERS_BYTES
 
     def longest_context(self, most: int) -> int:
         """The longest context up to ``most`` of which one row alone fits."""

@@ -67,3 +67,101 @@ def test_leaving_makes_room_for_the_next(narrow: ChatEngine) -> None:
         narrow.cancel(number)
     assert sorted(ends(narrow)) == [1, 3]
     assert narrow.stats()["running"] == narrow.stats()["waiting"] == 0
+
+
+# -- one person's hundred requests beside another's one: counted in steps, so that no clock is needed --------------------------
+HUNDRED = 100
+
+
+def greedy(tiny_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch, **settings: Any) -> ChatEngine:
+    """An engine that ana has handed a hundred requests, and that is as full of her as it gets: no row of hers ends by itself."""
+    monkeypatch.setattr("plugins.medgemma_chat.engine._GATHER_S", 0.0)
+    engine = ChatEngine()
+    engine.load(tiny_config | {"kv_mib": 64} | settings)
+    for number in range(HUNDRED):
+        submit(engine, number, request(f"pergunta {number}", max_tokens=300), "ana|")
+    while not engine.stats()["completion_tokens"]:
+        engine.step()
+    return engine
+
+
+def steps_to_first_word(engine: ChatEngine, request_id: int, most: int = 20) -> tuple[int, list[int]]:
+    """(steps until its first token, whoever else ended meanwhile)."""
+    answers: dict[int, Answer] = {}
+    for step in range(1, most + 1):
+        collect(engine, answers)
+        if request_id in answers:
+            return step, [one for one, answer in answers.items() if answer.reason is not None]
+    raise AssertionError(f"no word after {most} steps; running: {engine.stats()['running']}")
+
+
+@pytest.mark.parametrize("rows", [2, 8])
+def test_anothers_first_row_joins_at_once_though_one_person_holds_every_place(
+    tiny_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    engine = greedy(tiny_config, monkeypatch, batch_size=rows)
+    assert engine.stats()["running"] == rows
+    submit(engine, HUNDRED, request("só uma"), "bia|p1")
+    engine.step()
+    assert engine.stats()["running"] == rows + 1
+    _, ended = steps_to_first_word(engine, HUNDRED)
+    assert ended == []
+
+
+def test_everybody_elses_first_row_joins_until_the_reserve_is_full_and_nobody_gets_two_of_it(
+    tiny_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = greedy(tiny_config, monkeypatch, batch_size=8)
+    for number, user in enumerate(("bia", "bia", "bia", "caio", "dora"), HUNDRED):
+        submit(engine, number, request("mais uma"), f"{user}|")
+    for _ in range(8):
+        engine.step()
+    assert engine.stats()["running"] == 10
+    assert sorted(engine._running.values()) == ["ana"] * 8 + ["bia", "caio"]
+
+
+def test_an_urgent_request_joins_a_full_batch(tiny_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = greedy(tiny_config, monkeypatch, batch_size=8)
+    payload = msgspec.msgpack.encode(request("agora"))
+    engine.submit(Submit(HUNDRED, CHAT, payload, 60.0, "urgent", "ana|"))
+    assert steps_to_first_word(engine, HUNDRED)[1] == []
+
+
+def test_places_that_come_free_go_to_whoever_has_fewer_until_both_have_the_same(
+    tiny_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = greedy(tiny_config, monkeypatch, batch_size=4)
+    for number in range(HUNDRED, HUNDRED + 10):
+        submit(engine, number, request("outra", max_tokens=300), "bia|")
+    engine.step()
+    for leaving in (0, 1, 2):
+        engine.cancel(leaving)
+        for _ in range(4):  # the newcomer before has been read by then
+            engine.step()
+    assert sorted(engine._running.values()) == ["ana", "ana", "bia", "bia"]
+
+
+def test_a_prompt_is_not_read_behind_all_of_another_persons(tiny_config: dict[str, Any]) -> None:
+    engine = ChatEngine()
+    engine.load(tiny_config | {"batch_size": 32, "prefill_step_tokens": 16})
+    for number in range(HUNDRED):
+        submit(engine, number, request("dor de cabeça " * 6, max_tokens=300), "ana|")
+    engine.step()
+    submit(engine, HUNDRED, request("dor de cabeça " * 6), "bia|")
+    answers: dict[int, Answer] = {}
+    while HUNDRED not in answers:
+        collect(engine, answers)
+    assert len(answers) <= 1 + 8  # the eight of hers that were being read already
+
+
+def test_one_person_leaves_memory_for_anothers_first_row(
+    tiny_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = greedy(tiny_config, monkeypatch, batch_size=64, kv_mib=4)
+    held = int(engine.stats()["running"])
+    assert 1 < held < 64
+    submit(engine, HUNDRED, request("só uma", max_tokens=300), "bia|")
+    engine.step()
+    assert engine.stats()["running"] == held + 1
+    assert engine._buckets is not None
+    assert engine.stats()["cache_bytes"] <= engine.stats()["kv_budget_bytes"]
