@@ -15,6 +15,16 @@ class Exit(IntEnum):
     ALREADY_RUNNING = 4
     UNHEALTHY = 5
     NOT_RUNNING = 6
+    SETUP_ANSWERS = 20
+    SETUP_ROOT = 21
+    SETUP_DISK = 22
+    SETUP_KEYS = 23
+    SETUP_MAC = 24
+    SETUP_PAIRING = 25
+    SETUP_NOT_READY = 26
+    SETUP_PACK = 27
+    SETUP_BACKUP = 28
+    SETUP_STOPPED = 29
 
 
 class CommandFailedError(Exception):
