@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from appliance.config import Paths
+from appliance.config import Config, Paths
 from appliance.daemon.control import ask
 from appliance.daemon.exits import CommandFailedError, Exit
 from appliance.plugin_api.errors import define
@@ -36,12 +38,65 @@ WRONG_ROLE = define(
 )
 
 
-class OperatorDesk:
-    """Core's side of ``prontuario client enrol``."""
+def phone_address(config: Config) -> str:
+    """``host:port`` at which phones call: the pair's, else the first address or name of this node that is not its own only."""
+    if config.cluster.client_address:
+        return config.cluster.client_address
+    names = [name for name in (config.api.host, *config.api.names) if not _is_inward(name)]
+    addresses = [name for name in names if _as_ip(name) is not None]
+    host = next(iter((*addresses, *names)), config.api.host)
+    return f"[{host}]:{config.api.port}" if ":" in host else f"{host}:{config.api.port}"
 
-    def __init__(self, store: Store, vault: Vault, authority: Authority, time: SteadyTime, api_url: str) -> None:
+
+def _as_ip(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(name)
+    except ValueError:
+        return None
+
+
+def _is_inward(name: str) -> bool:
+    ip = _as_ip(name)
+    return name == "localhost" if ip is None else ip.is_loopback or ip.is_unspecified
+
+
+class OperatorDesk:
+    """Core's side of ``prontuario client enrol`` and of a first phone's code."""
+
+    def __init__(
+        self,
+        store: Store,
+        vault: Vault,
+        authority: Authority,
+        time: SteadyTime,
+        api_url: str,
+        *,
+        config: Config | None = None,
+    ) -> None:
         self._store, self._vault, self._authority, self._time = store, vault, authority, time
         self._api_url = api_url
+        self._config = config or Config()
+
+    async def code(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """``{user, role}`` → ``{code, uri, expires_at}``: enrols one phone of that person, who is made if needed."""
+
+        def change(tx: Transaction) -> dict[str, Any]:
+            user = self._find_or_make(tx, request)
+            lifetime_s = self._config.security.enrolment_code_s
+            made = devices.create_code(tx, self._time, user_id=user.id, lifetime_s=lifetime_s, created_by=None)
+            event = AuditEvent(
+                at=self._time.instant(),
+                action="enrolment code",
+                user_id=OPERATOR,
+                resource=f"user/{user.id}",
+                status=201,
+            )
+            audit.append(tx, event)
+            told = {"h": phone_address(self._config), "c": made.code, "p": self._authority.pin}
+            uri = "prontuario://enrol?" + urlencode(told)
+            return {"code": made.code, "uri": uri, "expires_at": made.expires_at}
+
+        return await self._store.write(change)
 
     async def enrol(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """``{user, role, display_name?, device, csr, hours}`` → certificate, tokens. Makes the person if needed."""
