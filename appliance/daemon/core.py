@@ -105,10 +105,12 @@ async def _serve_paired(
 
 
 async def _open_control(stack: AsyncExitStack, core: Core, verbs: Mapping[str, Verb]) -> None:
-    desk = OperatorDesk(core.store, core.vault, core.authority, SteadyTime(core.clock), _url(core.config))
+    desk = OperatorDesk(
+        core.store, core.vault, core.authority, SteadyTime(core.clock), _url(core.config), config=core.config
+    )
     packs = PacksDesk(core.paths, core.host, core.store, SteadyTime(core.clock))
     every = {
-        "enrol": desk.enrol, "models": lambda _: _models(core), **packs.verbs(), **core.recurring.verbs(), **verbs,
+        "enrol": desk.enrol, "enrolment.code": desk.code, "models": lambda _: _models(core), **packs.verbs(), **core.recurring.verbs(), **verbs,
     }  # fmt: skip
     control = ControlSocket(core.paths.socket("control"), every)
     await control.start()
