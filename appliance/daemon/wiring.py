@@ -16,6 +16,7 @@ from appliance.api.identity_faces_guard import confirmed
 from appliance.api.standing import Standing
 from appliance.care.service import Consults
 from appliance.config import Config, Paths
+from appliance.daemon.enrolment import phone_address
 from appliance.daemon.record import RecordSlot
 from appliance.daemon.recurring import Recurring
 from appliance.engines.fleet import EngineFleet
@@ -119,7 +120,7 @@ def _clinical_routes(parts: Parts) -> list[AnyRoute]:
 
 
 def _node_routes(parts: Parts) -> list[AnyRoute]:
-    address = f"{parts.config.api.host}:{parts.config.api.port}"
+    address = phone_address(parts.config)
     return [
         *identity.routes(parts.identity, parts.authority, parts.store, parts.signer, parts.clock, address=address),
         *admin.routes(_admin_sources(parts)),
