@@ -110,7 +110,8 @@ async def _open_control(stack: AsyncExitStack, core: Core, verbs: Mapping[str, V
     )
     packs = PacksDesk(core.paths, core.host, core.store, SteadyTime(core.clock))
     every = {
-        "enrol": desk.enrol, "enrolment.code": desk.code, "models": lambda _: _models(core), **packs.verbs(), **core.recurring.verbs(), **verbs,
+        "enrol": desk.enrol, "enrolment.code": desk.code,
+        "models": lambda _: _models(core), **packs.verbs(), **core.recurring.verbs(), **verbs,
     }  # fmt: skip
     control = ControlSocket(core.paths.socket("control"), every)
     await control.start()
