@@ -11,6 +11,7 @@ from appliance.api.admin_audit import accesses
 from appliance.api.admin_cluster import cluster_routes
 from appliance.api.admin_engines import engine_routes
 from appliance.api.admin_live import LivePicture, health_rows
+from appliance.api.admin_packs import pack_routes
 from appliance.api.admin_schedule import schedule_routes
 from appliance.api.admin_shapes import (
     AccessRow,
@@ -50,6 +51,7 @@ def routes(sources: AdminSources) -> list[AnyRoute]:
         *schedule_routes(sources.schedule),
         *alert_routes(sources.alerts),
         *engine_routes(sources.engines, sources.restart_engine),
+        *pack_routes(sources.packs),
     ]
 
 

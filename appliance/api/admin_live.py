@@ -63,8 +63,9 @@ class LivePicture:
             health_rows(source), source.node.facts(tuple(sorted(demonstrations))), self._job_counts()
         )
         return Snapshot(
-            node=node, health=health, engines=engines, plugins=list(source.plugins()), models=models, job_counts=counts
-        )
+            node=node, health=health, engines=engines, plugins=list(source.plugins()), models=models, job_counts=counts,
+            pack_work=source.packs.latest() if source.packs is not None else None,
+        )  # fmt: skip
 
     async def _job_counts(self) -> dict[str, int] | None:
         """None while the store does not answer: the rest of the picture is needed then most of all."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from appliance.engines.fleet import EngineReport
+from appliance.operations.packs.work import Work
 from appliance.plugin_host.host import PluginReport
 from appliance.store.job_records import JobRow
 
@@ -96,6 +97,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     plugins: list[PluginReport] | None = None
     models: list[ModelRow] | None = None
     job_counts: dict[str, int] | None = None
+    pack_work: Work | None = None
+    """Work on a model pack that goes on, or that ended last."""
 
 
 class Done(msgspec.Struct, frozen=True):

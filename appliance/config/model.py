@@ -143,6 +143,13 @@ class Memory(_Section, frozen=True):
     ai_bytes: int = 0
 
 
+class Models(_Section, frozen=True):
+    """Model packs."""
+
+    import_from: tuple[str, ...] = ("/Volumes", "/media", "/run/media")
+    """Folders on the node from which the dashboard may import packs, besides ``inbox`` in the home: by default where disks appear."""
+
+
 class Dictation(_Section, frozen=True):
     """Limits of one dictation."""
 
@@ -219,6 +226,7 @@ class Config(_Section, frozen=True):
     security: Security = Security()
     faces: Faces = Faces()
     memory: Memory = Memory()
+    models: Models = Models()
     dictation: Dictation = Dictation()
     notes: Notes = Notes()
     power: Power = Power()
@@ -306,6 +314,11 @@ class Paths:
     def models(self) -> Path:
         """Model packs: ``<capability>/active``."""
         return self.home / "models"
+
+    @property
+    def inbox(self) -> Path:
+        """Where IT puts packs that the dashboard shall import."""
+        return self.home / "inbox"
 
     @property
     def pack_keys(self) -> Path:

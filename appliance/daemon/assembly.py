@@ -18,6 +18,7 @@ from appliance.api.standing import Standing
 from appliance.care.service import Consults
 from appliance.config import Config, Paths
 from appliance.daemon.background import SignedHeads
+from appliance.daemon.packs_desk import PacksDesk
 from appliance.daemon.record import OpenRecord, RecordSession, RecordSlot
 from appliance.daemon.recurring import Recurring, own_proof
 from appliance.daemon.watching import Watching
@@ -33,6 +34,7 @@ from appliance.security.files import make_private_folder
 from appliance.security.identity import Identity
 from appliance.security.master_key import open_vault
 from appliance.security.policy import Policy
+from appliance.security.steady_time import SteadyTime
 from appliance.security.vault import Vault
 from appliance.store.blobs import BlobStore
 from appliance.store.database import Database
@@ -68,6 +70,7 @@ class Core:
     record: RecordSession
     recurring: Recurring
     watching: Watching
+    packs: PacksDesk
 
     async def start_alone(self, stack: AsyncExitStack) -> None:
         """A node alone: open the record, then engines and plugins, then the work that waits; ``stack`` stops them."""
@@ -85,6 +88,7 @@ class Core:
         """Engines and plugins: they live as long as the process, whatever its role."""
         await self.host.start()
         stack.push_async_callback(self.host.stop)
+        stack.push_async_callback(self.packs.close)
 
 
 async def assemble(
@@ -125,6 +129,7 @@ async def assemble(
     schedule = Schedule(paths.home / "data" / "schedule.json", clock, metrics)
     node = config.cluster.node if config.cluster.mode == "paired" else config.node.name
     recurring = Recurring(paths, schedule, clock, node)
+    packs = PacksDesk(paths, host, store, SteadyTime(clock), config)
     watching = Watching(paths, config, clock, metrics, node)
     health = _health(config, host, fleet, record)
     health.add(HealthCheck("schedule", recurring.health))
@@ -134,7 +139,7 @@ async def assemble(
     )
     parts = Parts(
         config=config, paths=paths, clock=clock, metrics=metrics, store=store, standing=standing, desk=desk, blobs=blobs, vault=vault,
-        recurring=recurring, alerts=watching,
+        recurring=recurring, alerts=watching, packs=packs,
         consults=consults, authority=authority, identity=identity, policy=policy, signer=signer, fleet=fleet, host=host,
         jobs=jobs, health=health, version=version("prontuario"),
     )  # fmt: skip
@@ -142,7 +147,7 @@ async def assemble(
     return Core(
         config=config, paths=paths, clock=clock, metrics=metrics, store=store, vault=vault, authority=authority,
         identity=identity, host=host, fleet=fleet, blobs=blobs, jobs=jobs, health=health, application=build_api(parts), record=record,
-        recurring=recurring, watching=watching,
+        recurring=recurring, watching=watching, packs=packs,
     )  # fmt: skip
 
 

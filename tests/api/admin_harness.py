@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from appliance.api import admin, identity
 from appliance.api.admin_alerts import AlertDesk
 from appliance.api.admin_cluster import ClusterDesk
 from appliance.api.admin_node import NodeProbe, requests_answered
+from appliance.api.admin_packs import PackDesk
 from appliance.api.admin_schedule import ScheduleDesk
 from appliance.api.admin_sources import AdminSources
 from appliance.api.application import build_application
@@ -28,6 +29,7 @@ from appliance.daemon.enrolment import make_key_and_csr
 from appliance.engines.fleet import EngineReport
 from appliance.plugin_api.capabilities import ModelInfo
 from appliance.plugin_api.hooks import AdminPage, Health, HealthCheck
+from appliance.plugin_api.http import AnyRoute
 from appliance.plugin_host.host import PluginReport
 from appliance.security.audit_heads import HeadSigner
 from appliance.security.authority import Authority
@@ -42,6 +44,9 @@ PASSWORD = "Orvalho-na-Serra-27"
 CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 PAGE = AdminPage("engines", "Motores", "Engines", (("Agora", "/api/admin/engines"),))
 QUARANTINE = "ValueError: the table [plugins.broken] has no key <b>modelo</b>"
+
+MoreRoutes = Callable[[Database, Vault, Identity], Sequence[AnyRoute]]
+"""Routes over the node's own record, besides the usual ones."""
 
 
 @dataclass
@@ -95,6 +100,8 @@ async def admin_api(
     desk: ClusterDesk | None = None,
     schedule: ScheduleDesk | None = None,
     alerts: AlertDesk | None = None,
+    packs: PackDesk | None = None,
+    more: MoreRoutes = lambda *_: [],
 ) -> AsyncIterator[AdminApi]:
     """Serve on ``folder``; a second time on the same folder it is the same node, started again; with a ``desk`` one of a pair."""
     config = Config(
@@ -131,6 +138,7 @@ async def admin_api(
         cluster=desk,
         schedule=schedule,
         alerts=alerts,
+        packs=packs,
         restart_engine=lambda name: not restarted.append(name),
     )
     signer = HeadSigner.open(paths, vault)
@@ -138,6 +146,7 @@ async def admin_api(
         *identity.routes(people, authority, store, signer, clock, address="mac-a.local:8443"),
         *admin.routes(sources),
         *SwitchRoutes(store, lambda: instant(clock.now())).routes(),
+        *more(store, vault, people),
     ]
     app = build_application(
         routes, identity=people, store=store, metrics=metrics, config=config.api, clock=clock, health=health

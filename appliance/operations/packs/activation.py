@@ -16,7 +16,7 @@ import msgspec
 
 from appliance.operations.packs.errors import BUSY, GATE, NO_PREVIOUS, OLDER, UNREADABLE, UNUSED
 from appliance.operations.packs.manifest import PackManifest
-from appliance.operations.packs.shelf import Shelf
+from appliance.operations.packs.shelf import OnBytes, Shelf
 from appliance.plugin_host.host import PluginHost
 from appliance.plugin_host.renewal import GateError
 from appliance.store import durable
@@ -42,8 +42,8 @@ class Activation:
         self._host = host
         self._turn = asyncio.Lock()
 
-    async def activate(self, pack: str) -> Activated:
-        """Put ``pack`` to work.
+    async def activate(self, pack: str, on_bytes: OnBytes = lambda _: None) -> Activated:
+        """Put ``pack`` to work. ``on_bytes``: for a progress bar; what it raises ends the attempt before anything was touched.
 
         Raises:
             ProntuarioError: ``pack.unknown`` (404); ``pack.older``, ``pack.busy``, ``pack.unused``, ``pack.by_hand`` (409);
@@ -55,9 +55,9 @@ class Activation:
             serving = await asyncio.to_thread(self._serving, known.capability)
             if serving is not None and serving.name == known.name and serving.version > known.version:
                 raise OLDER(name=known.name, version=known.version, newest=serving.version)
-            return await self._switch(pack)
+            return await self._switch(pack, on_bytes)
 
-    async def rollback(self, capability: str) -> Activated:
+    async def rollback(self, capability: str, on_bytes: OnBytes = lambda _: None) -> Activated:
         """Go back to the pack that served before; it has to pass the same test.
 
         Raises:
@@ -67,7 +67,7 @@ class Activation:
             previous = (await asyncio.to_thread(self._shelf.memory, capability)).previous
             if not previous:
                 raise NO_PREVIOUS(capability=capability)
-            return await self._switch(previous)
+            return await self._switch(previous, on_bytes)
 
     @asynccontextmanager
     async def _alone(self, what: str) -> AsyncIterator[None]:
@@ -84,8 +84,8 @@ class Activation:
         active = self._shelf.active(capability)
         return self._shelf.manifest(self._shelf.find(active)) if active else None
 
-    async def _switch(self, pack: str) -> Activated:
-        known = await to_the_end(self._shelf.verify, pack)
+    async def _switch(self, pack: str, on_bytes: OnBytes) -> Activated:
+        known = await to_the_end(self._shelf.verify, pack, on_bytes)
         capability, folder = known.capability, await asyncio.to_thread(self._shelf.find, pack)
         await asyncio.to_thread(self._shelf.refuse_by_hand, capability)
         before = await asyncio.to_thread(self._shelf.active, capability)

@@ -70,6 +70,30 @@ PATH = define(
     pt=("O caminho {file} não é permitido: {reason}.", "Peça um pacote só com arquivos comuns dentro da pasta."),
     en=("The path {file} is not allowed: {reason}.", "Ask for a pack of plain files inside its folder."),
 )
+ARCHIVE = define(
+    "pack.archive",
+    422,
+    pt=(
+        "{file} não é um arquivo .tar que se possa usar: {reason}.",
+        "Faça um .tar simples, sem compressão (tar cf PACOTE.tar PASTA), ou copie a pasta.",
+    ),
+    en=(
+        "{file} is no .tar file that can be used: {reason}.",
+        "Make a plain .tar without compression (tar cf PACK.tar FOLDER), or copy the folder.",
+    ),
+)
+PLACE = define(
+    "pack.place",
+    404,
+    pt=(
+        "Não há {path} num lugar de onde se possa importar.",
+        "Ligue o disco de novo, ou escolha outro lugar. A TI permite mais lugares em [models] import_from.",
+    ),
+    en=(
+        "There is no {path} in a place from which packs may be imported.",
+        "Plug the disk in again, or choose another place. IT may allow more places in [models] import_from.",
+    ),
+)
 OLDER = define(
     "pack.older",
     409,

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,8 +18,9 @@ from appliance.operations.packs import manifest as manifests
 from appliance.operations.packs.contents import check_file, check_whole
 from appliance.operations.packs.errors import ALTERED, NO_ROOM, TRUNCATED
 from appliance.operations.packs.manifest import PackFile, PackManifest
-from appliance.operations.packs.shelf import INCOMING, OnBytes, Shelf, check_listing
-from appliance.operations.packs.signing import verify
+from appliance.operations.packs.shelf import INCOMING, OnBytes, Shelf, check_sizes
+from appliance.operations.packs.signing import signer, verify
+from appliance.operations.packs.sources import Source, opened
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.store import durable
 from appliance.telemetry.logs import get_logger
@@ -30,6 +31,20 @@ SPARE_BYTES: Final = 256 << 20
 _BLOCK_BYTES: Final = 1 << 20
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 FreeBytes = Callable[[Path], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """How an import would stand: what comes, whose key signed it, and bytes.
+
+    ``there_bytes`` an interrupted attempt has left; ``needed_bytes`` it still takes, with what must stay free.
+    """
+
+    manifest: PackManifest
+    signed_by: str
+    there_bytes: int
+    needed_bytes: int
+    free_bytes: int
 
 
 def free_bytes(folder: Path) -> int:
@@ -46,15 +61,41 @@ class Intake:
         self._spare_bytes = spare_bytes
 
     def look(self, source: Path) -> PackManifest:
-        """What ``source`` says of itself, once signature and names are checked; no file was read yet.
+        """What ``source`` (a folder or a ``.tar``) says of itself, once signature and names are checked; no file was read yet.
 
         Raises:
-            ProntuarioError: ``pack.unsigned``, ``pack.untrusted``, ``pack.manifest``, ``pack.path``, ``pack.pickle``,
-                ``pack.unlisted``, ``pack.truncated``, ``pack.altered`` (422).
+            ProntuarioError: ``pack.archive``, ``pack.unsigned``, ``pack.untrusted``, ``pack.manifest``, ``pack.path``,
+                ``pack.pickle``, ``pack.unlisted``, ``pack.truncated``, ``pack.altered`` (422).
         """
-        manifest = verify(*manifests.read_raw(source), self._shelf.trusted())
-        check_listing(source, manifest)
-        return manifest
+        with opened(source) as pack:
+            return self._checked(pack)[0]
+
+    def outlook(self, source: Path) -> Outlook:
+        """``look``, and how an import would stand. Raises as ``look``; OSError: ``source`` can't be read."""
+        with opened(source) as pack:
+            manifest, raw, signature = self._checked(pack)
+        incoming = self._incoming(manifest, raw)
+        there = _bytes_in(incoming)
+        return Outlook(
+            manifest=manifest, signed_by=signer(raw, signature, self._shelf.trusted()), there_bytes=there,
+            needed_bytes=manifest.size - there + self._spare_bytes, free_bytes=self._free(self._shelf.models),
+        )  # fmt: skip
+
+    def refuse(self, outlook: Outlook) -> None:
+        """Raises what would speak against importing it now: ``pack.older`` (409), ``pack.no_room`` (507)."""
+        self._shelf.refuse_older(outlook.manifest)
+        if outlook.needed_bytes > outlook.free_bytes:
+            raise NO_ROOM(needed_bytes=outlook.needed_bytes, free_bytes=outlook.free_bytes)
+
+    def _checked(self, pack: Source) -> tuple[PackManifest, bytes, bytes]:
+        raw, signature = pack.raw()
+        manifest = verify(raw, signature, self._shelf.trusted())
+        check_sizes(pack.sizes(), manifest)
+        return manifest, raw, signature
+
+    def _incoming(self, manifest: PackManifest, raw: bytes) -> Path:
+        """Where an attempt with this very manifest copies to."""
+        return self._shelf.models / manifest.capability / f"{INCOMING}{manifests.digest(raw)[:32]}"
 
     def take_in(self, source: Path, on_bytes: OnBytes = lambda _: None) -> PackManifest:
         """Install ``source`` beside what is there; what serves is not touched. ``on_bytes``: for a progress bar.
@@ -63,16 +104,17 @@ class Intake:
             ProntuarioError: see ``look``; also ``pack.format`` (422), ``pack.older`` (409), ``pack.no_room`` (507),
                 ``store.failed`` (503).
         """
-        raw, signature = manifests.read_raw(source)
-        manifest = verify(raw, signature, self._shelf.trusted())
-        check_listing(source, manifest)
-        shelf = self._shelf.models / manifest.capability
-        incoming = shelf / f"{INCOMING}{manifests.digest(raw)[:32]}"
-        with self._shelf.alone(shelf):
+        with opened(source) as pack:
+            return self._take_in(pack, on_bytes)
+
+    def _take_in(self, pack: Source, on_bytes: OnBytes) -> PackManifest:
+        manifest, raw, signature = self._checked(pack)
+        incoming = self._incoming(manifest, raw)
+        with self._shelf.alone(incoming.parent):
             self._shelf.refuse_older(manifest)
             try:
                 self._forget_others(incoming)
-                self._copy_all(source, incoming, manifest, on_bytes)
+                self._copy_all(pack, incoming, manifest, on_bytes)
                 for name, content in ((manifests.MANIFEST_NAME, raw), (manifests.SIGNATURE_NAME, signature)):
                     durable.write_aside(incoming / name, content)
                 _sync_folders(incoming)
@@ -99,34 +141,32 @@ class Intake:
                 shutil.rmtree(left, ignore_errors=True)
         durable.make_folder(incoming)
 
-    def _copy_all(self, source: Path, incoming: Path, manifest: PackManifest, on_bytes: OnBytes) -> None:
-        there = sum(path.stat().st_size for path in incoming.rglob("*") if path.is_file())
-        needed, free = manifest.size - there + self._spare_bytes, self._free(incoming)
+    def _copy_all(self, pack: Source, incoming: Path, manifest: PackManifest, on_bytes: OnBytes) -> None:
+        needed, free = manifest.size - _bytes_in(incoming) + self._spare_bytes, self._free(incoming)
         if needed > free:
             raise NO_ROOM(needed_bytes=needed, free_bytes=free)
         for file in manifest.files:
             copy = incoming / file.path
             durable.make_folder(copy.parent)
-            _copy(source / file.path, copy, file, on_bytes)
+            _copy(pack, copy, file, on_bytes)
             check_file(copy, file.path)
         check_whole(incoming, manifest)
 
 
-def _copy(source: Path, copy: Path, file: PackFile, on_bytes: OnBytes) -> None:
+def _copy(pack: Source, copy: Path, file: PackFile, on_bytes: OnBytes) -> None:
     """Go on where an earlier attempt stopped; if what it left is wrong, once more from the beginning."""
     resumed = copy.exists()
-    if _append(source, copy, file, on_bytes):
+    if _append(pack, copy, file, on_bytes):
         return
     copy.unlink()
-    if not resumed or not _append(source, copy, file, lambda _: None):
+    if not resumed or not _append(pack, copy, file, lambda _: None):
         raise ALTERED(file=file.path)
 
 
-def _append(source: Path, copy: Path, file: PackFile, on_bytes: OnBytes) -> bool:
+def _append(pack: Source, copy: Path, file: PackFile, on_bytes: OnBytes) -> bool:
     """Whether the whole copy is the file that was signed."""
     found = hashlib.sha256()
-    reading = os.open(source, os.O_RDONLY | os.O_NOFOLLOW)
-    with os.fdopen(reading, "rb") as original, copy.open("a+b") as target:
+    with pack.open(file.path) as original, copy.open("a+b") as target:
         target.seek(0)
         while block := target.read(_BLOCK_BYTES):
             found.update(block)
@@ -142,6 +182,10 @@ def _append(source: Path, copy: Path, file: PackFile, on_bytes: OnBytes) -> bool
         target.flush()
         durable.sync(target.fileno())
     return found.hexdigest() == file.sha256
+
+
+def _bytes_in(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _sync_folders(folder: Path) -> None:

@@ -19,7 +19,7 @@ MANIFEST_NAME: Final = "prontuario-pack.json"
 SIGNATURE_NAME: Final = "prontuario-pack.sig"
 OWN_FILES: Final = frozenset({MANIFEST_NAME, SIGNATURE_NAME})
 FORMAT: Final = 1
-_MOST_BYTES: Final = 4 << 20
+MOST_BYTES: Final = 4 << 20
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9_-]+)*")
 _LONGEST_NAME: Final = 64
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -131,8 +131,8 @@ def read_raw(folder: Path) -> tuple[bytes, bytes]:
             raise PATH(file=name, reason="symbolic link")
         if not path.is_file():
             raise UNSIGNED(file=name)
-        if path.stat().st_size > _MOST_BYTES:
-            raise MANIFEST(reason=f"{name} is larger than {_MOST_BYTES} bytes")
+        if path.stat().st_size > MOST_BYTES:
+            raise MANIFEST(reason=f"{name} is larger than {MOST_BYTES} bytes")
         found.append(path.read_bytes())
     return found[0], found[1]
 

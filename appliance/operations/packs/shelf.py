@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -250,14 +250,23 @@ def check_listing(folder: Path, manifest: PackManifest) -> None:
     Raises:
         ProntuarioError: ``pack.path``, ``pack.pickle``, ``pack.unlisted``, ``pack.truncated`` (422).
     """
-    present, listed = survey(folder), {file.path: file for file in manifest.files}
+    check_sizes({relative: path.stat().st_size for relative, path in survey(folder).items()}, manifest)
+
+
+def check_sizes(present: Mapping[str, int], manifest: PackManifest) -> None:
+    """Exactly the files of the manifest are ``present``, each of its size in bytes.
+
+    Raises:
+        ProntuarioError: ``pack.unlisted``, ``pack.truncated``, ``pack.altered`` (422).
+    """
+    listed = {file.path: file for file in manifest.files}
     for relative in present:
         if relative not in listed:
             raise UNLISTED(file=relative)
     for relative, file in listed.items():
-        if relative not in present or present[relative].stat().st_size < file.size:
+        if present.get(relative, -1) < file.size:
             raise TRUNCATED(file=relative)
-        if present[relative].stat().st_size > file.size:
+        if present[relative] > file.size:
             raise ALTERED(file=relative)
 
 

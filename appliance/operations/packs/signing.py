@@ -101,13 +101,20 @@ def verify(content: bytes, signature: bytes, trusted: Sequence[Ed25519PublicKey]
     Raises:
         ProntuarioError: ``pack.untrusted``, ``pack.manifest`` or ``pack.path`` (422).
     """
+    signer(content, signature, trusted)
+    return manifests.decode(content)
+
+
+def signer(content: bytes, signature: bytes, trusted: Sequence[Ed25519PublicKey]) -> str:
+    """``key_id`` of the trusted key that signed these very bytes. Raises ``pack.untrusted`` (422)."""
     try:
         value = base64.b64decode(signature.strip(), validate=True)
     except binascii.Error as error:
         raise UNTRUSTED() from error
-    if not any(_signed_by(key, value, content) for key in trusted):
-        raise UNTRUSTED()
-    return manifests.decode(content)
+    for key in trusted:
+        if _signed_by(key, value, content):
+            return key_id(key)
+    raise UNTRUSTED()
 
 
 def _signed_by(key: Ed25519PublicKey, signature: bytes, content: bytes) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from appliance.operations.packs.coreml_contents import holds_weights
@@ -26,11 +26,16 @@ def survey(folder: Path) -> dict[str, Path]:
         relative = path.relative_to(folder).as_posix()
         if relative in OWN_FILES:
             continue
-        check_path(relative)
-        if path.suffix.lower() in PICKLES and not holds_weights(relative):
-            raise PICKLE(file=relative)
+        check_name(relative)
         found[relative] = path
     return found
+
+
+def check_name(relative: str) -> None:
+    """A pack may have a file of this path. Raises ``pack.path`` or ``pack.pickle`` (422)."""
+    check_path(relative)
+    if PurePosixPath(relative).suffix.lower() in PICKLES and not holds_weights(relative):
+        raise PICKLE(file=relative)
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -24,8 +24,9 @@ from playwright.async_api import Browser
 from admin_ui.session import COOKIE
 from appliance.api.admin_alerts import AlertDesk
 from appliance.api.admin_cluster import ClusterDesk
+from appliance.api.admin_packs import PackDesk
 from appliance.api.admin_schedule import ScheduleDesk
-from tests.api.admin_harness import PASSWORD, AdminApi, admin_api
+from tests.api.admin_harness import PASSWORD, AdminApi, MoreRoutes, admin_api
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ROOT = Path(__file__).parents[3]
@@ -61,8 +62,10 @@ async def dashboard(
     desk: ClusterDesk | None = None,
     schedule: ScheduleDesk | None = None,
     alerts: AlertDesk | None = None,
+    packs: PackDesk | None = None,
+    more: MoreRoutes = lambda *_: [],
 ) -> AsyncIterator[Dashboard]:
-    async with admin_api(folder, desk=desk, schedule=schedule, alerts=alerts) as api:
+    async with admin_api(folder, desk=desk, schedule=schedule, alerts=alerts, packs=packs, more=more) as api:
         argv = [sys.executable, "-m", "admin_ui", "--api", api.url, "--ca", str(api.home.ca), "--port", "0"]
         argv += ["--certificate", str(api.home.secrets / "server.pem"), "--key", str(api.home.secrets / "server.key")]
         argv += ["--client-certificate", str(api.certificate), "--client-key", str(api.key), *extra]

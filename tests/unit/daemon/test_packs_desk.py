@@ -54,7 +54,9 @@ async def desk(paths: Paths, slot: RecordSlot, tmp_path: Path) -> AsyncIterator[
     )
     host.load()
     await host.start()
-    yield PacksDesk(paths, host, slot, SteadyTime(SystemClock()))
+    made = PacksDesk(paths, host, slot, SteadyTime(SystemClock()), Config())
+    yield made
+    await made.close()
     await host.stop(0.0)
 
 
