@@ -9,9 +9,9 @@ import msgspec
 from appliance.api.admin_alerts import alert_routes
 from appliance.api.admin_audit import accesses
 from appliance.api.admin_cluster import cluster_routes
+from appliance.api.admin_drills import drill_routes
 from appliance.api.admin_engines import engine_routes
 from appliance.api.admin_live import LivePicture, health_rows
-from appliance.api.admin_packs import pack_routes
 from appliance.api.admin_schedule import schedule_routes
 from appliance.api.admin_shapes import (
     AccessRow,
@@ -50,8 +50,8 @@ def routes(sources: AdminSources) -> list[AnyRoute]:
         *cluster_routes(sources.cluster),
         *schedule_routes(sources.schedule),
         *alert_routes(sources.alerts),
+        *drill_routes(sources.drills),
         *engine_routes(sources.engines, sources.restart_engine),
-        *pack_routes(sources.packs),
     ]
 
 

@@ -20,6 +20,7 @@ CLAUSES: Final[dict[str, tuple[str, str]]] = {
     "not_leading_here": ("quem atende é {node}; peça a ele", "{node} leads; ask it"),
     "drill_waits": ("um simulado já espera o fim de uma consulta", "a drill waits for a consult to end"),
     "drill_under_way": ("um simulado está em andamento", "a drill is under way"),
+    "drill_given_up": ("não chegou a começar; a linha do tempo diz por quê", "it did not begin; the timeline says why"),
     # what an order may cost
     "not_initialised": ("o par ainda não foi iniciado", "the pair has not been initialised"),
     "not_in_sync": (

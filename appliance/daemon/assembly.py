@@ -18,9 +18,9 @@ from appliance.api.standing import Standing
 from appliance.care.service import Consults
 from appliance.config import Config, Paths
 from appliance.daemon.background import SignedHeads
-from appliance.daemon.packs_desk import PacksDesk
+from appliance.daemon.drills import DrillRoom, DrillSources
 from appliance.daemon.record import OpenRecord, RecordSession, RecordSlot
-from appliance.daemon.recurring import Recurring, own_proof
+from appliance.daemon.recurring import Recurring, own_copy, own_proof, scratch
 from appliance.daemon.watching import Watching
 from appliance.daemon.wiring import Parts, build_api, register_jobs
 from appliance.engines.fleet import EngineFleet
@@ -34,7 +34,6 @@ from appliance.security.files import make_private_folder
 from appliance.security.identity import Identity
 from appliance.security.master_key import open_vault
 from appliance.security.policy import Policy
-from appliance.security.steady_time import SteadyTime
 from appliance.security.vault import Vault
 from appliance.store.blobs import BlobStore
 from appliance.store.database import Database
@@ -70,7 +69,7 @@ class Core:
     record: RecordSession
     recurring: Recurring
     watching: Watching
-    packs: PacksDesk
+    drills: DrillRoom
 
     async def start_alone(self, stack: AsyncExitStack) -> None:
         """A node alone: open the record, then engines and plugins, then the work that waits; ``stack`` stops them."""
@@ -80,6 +79,7 @@ class Core:
         stack.push_async_callback(self.record.rest)
         await self.record.begin()
         self.recurring.furnish(self.blobs, self.store, [own_proof(self.paths, self.record, self.store)])
+        self.drills.furnish(scratch(self.paths), lambda: own_copy(self.paths, self.record))
         self.watching.open(stack, self.health, self.recurring.schedule, self.store)
         stack.push_async_callback(self.recurring.schedule.stop)
         await self.recurring.start()
@@ -88,7 +88,6 @@ class Core:
         """Engines and plugins: they live as long as the process, whatever its role."""
         await self.host.start()
         stack.push_async_callback(self.host.stop)
-        stack.push_async_callback(self.packs.close)
 
 
 async def assemble(
@@ -129,8 +128,13 @@ async def assemble(
     schedule = Schedule(paths.home / "data" / "schedule.json", clock, metrics)
     node = config.cluster.node if config.cluster.mode == "paired" else config.node.name
     recurring = Recurring(paths, schedule, clock, node)
-    packs = PacksDesk(paths, host, store, SteadyTime(clock), config)
     watching = Watching(paths, config, clock, metrics, node)
+    drills = DrillRoom(
+        DrillSources(
+            paths=paths, config=config, clock=clock, metrics=metrics, schedule=schedule, store=store, fleet=fleet, host=host,
+            signer=signer, authority=authority, node=node, version=version("prontuario"),
+        )
+    )  # fmt: skip
     health = _health(config, host, fleet, record)
     health.add(HealthCheck("schedule", recurring.health))
     health.add(HealthCheck("log", LOSSES.health))
@@ -139,7 +143,7 @@ async def assemble(
     )
     parts = Parts(
         config=config, paths=paths, clock=clock, metrics=metrics, store=store, standing=standing, desk=desk, blobs=blobs, vault=vault,
-        recurring=recurring, alerts=watching, packs=packs,
+        recurring=recurring, alerts=watching, drills=drills,
         consults=consults, authority=authority, identity=identity, policy=policy, signer=signer, fleet=fleet, host=host,
         jobs=jobs, health=health, version=version("prontuario"),
     )  # fmt: skip
@@ -147,7 +151,7 @@ async def assemble(
     return Core(
         config=config, paths=paths, clock=clock, metrics=metrics, store=store, vault=vault, authority=authority,
         identity=identity, host=host, fleet=fleet, blobs=blobs, jobs=jobs, health=health, application=build_api(parts), record=record,
-        recurring=recurring, watching=watching, packs=packs,
+        recurring=recurring, watching=watching, drills=drills,
     )  # fmt: skip
 
 

@@ -65,6 +65,7 @@ def _register() -> None:
         commands_backup,
         commands_care,
         commands_cluster,
+        commands_drill,
         commands_faces,
         commands_launchd,
         commands_models,
@@ -74,7 +75,7 @@ def _register() -> None:
 
     for module in (
         commands_node, commands_operator, commands_models, commands_backup, commands_audit, commands_care, commands_cluster,
-        commands_launchd, commands_faces,
+        commands_launchd, commands_faces, commands_drill,
     ):  # fmt: skip
         for command in module.COMMANDS:
             main.add_command(command)

@@ -14,6 +14,7 @@ import msgspec
 from appliance.config import Paths
 from appliance.daemon.record import READ_ONLY, RecordSession, RecordSlot
 from appliance.operations import set_aside
+from appliance.operations.drills.simulation import Copy
 from appliance.operations.orphans import OrphanCollector
 from appliance.operations.proof import prove_blobs, prove_own_copy
 from appliance.operations.schedule import Schedule, Task
@@ -97,6 +98,14 @@ def own_proof(paths: Paths, record: RecordSession, slot: RecordSlot) -> Task:
         run=prove,
         here=lambda: record.record is not None and record.record.litestream is not None,
     )
+
+
+def own_copy(paths: Paths, record: RecordSession) -> Copy | None:
+    """The copy that a node alone writes; None while no record is open, or it writes none."""
+    opened = record.record
+    if opened is None or opened.litestream is None:
+        return None
+    return Copy(spool=paths.spool, sync=opened.litestream.barrier.confirm)
 
 
 def scratch(paths: Paths) -> Path:

@@ -131,6 +131,17 @@ class EngineSupervisor:
                     await self._changed.wait()
         return self._status is EngineStatus.READY
 
+    async def prove(self) -> str:
+        """One synthetic request through its own queue, now: empty when it was answered, else the code of what went wrong.
+
+        ``unproved``: it declares no such request; ``engine.busy`` is no proof of illness.
+        """
+        if self._status is not EngineStatus.READY:
+            return self._status.value
+        if self.spec.probe is None:
+            return "unproved"
+        return "" if await self._prober.ask() else self._prober.last_code
+
     async def stop(self, drain_s: float = 5.0) -> None:
         """Refuse new requests, let running ones finish within ``drain_s``, end the child. No child survives this."""
         self._stopping = True

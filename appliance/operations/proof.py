@@ -106,7 +106,7 @@ async def prove_own_copy(
     Raises:
         ProntuarioError: ``backup.*``; ``backup.renewed`` when all is well again but somebody must look.
     """
-    await asyncio.to_thread(_require_room, database, scratch)
+    await asyncio.to_thread(require_room, database, scratch)
     at_least = await store.read(count_growing)
     if sync is not None:
         await sync()
@@ -129,7 +129,7 @@ async def prove_received(
     Raises:
         ProntuarioError: ``cluster.copy_damaged``, ``backup.no_room``.
     """
-    await asyncio.to_thread(_require_room, database, scratch)
+    await asyncio.to_thread(require_room, database, scratch)
     proof = await prove_restore(replica, position, scratch, now=clock.now(), read=read_newest)
     figures = _figures(proof.size_bytes, proof.rows, proof.seconds, proof.read)
     return {**figures, "epoch": position.epoch, "txid": position.txid}
@@ -157,7 +157,12 @@ async def _renew(store: Store, renew: Renewable, code: str) -> Path:
     return await renew.renew()
 
 
-def _require_room(database: Path, scratch: Path) -> None:
+def require_room(database: Path, scratch: Path) -> None:
+    """Make ``scratch``, and see that a restore of ``database`` fits beside it. Blocks.
+
+    Raises:
+        ProntuarioError: ``backup.no_room``.
+    """
     make_folder(scratch.absolute())
     needed = SPARE_BYTES + (database.stat().st_size if database.exists() else 0)
     free = shutil.disk_usage(scratch).free
@@ -184,4 +189,5 @@ __all__ = [
     "prove_own_copy",
     "prove_received",
     "read_newest",
+    "require_room",
 ]

@@ -35,9 +35,17 @@ _AT_ONCE: Final = 0.0
 """As ``due_s``: a person asked for it."""
 
 
+class Later(Exception):  # noqa: N818  no error: the task's own wish
+    """A task's ``run`` raises it: not now, but again after ``after_s`` seconds. Neither a success nor a failure."""
+
+    def __init__(self, after_s: float) -> None:
+        super().__init__(after_s)
+        self.after_s = after_s
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """``run`` gives figures for people (numbers and short words, never patients' data) or raises why it failed.
+    """``run`` gives figures for people (numbers and short words, never patients' data) or raises why it failed, or ``Later``.
 
     ``here``: whether this node's role runs it at this moment. Times in seconds: a failed run is tried again after
     ``retry_s``, one that takes longer than ``limit_s`` is cancelled and has failed.
@@ -204,6 +212,10 @@ class Schedule:
             log.info("the role changed under a recurring task; it is done where it belongs", job=task.name)
             memory.due_s = now.timestamp() + self._jitter(task.retry_s)
             return
+        if isinstance(error, Later):
+            log.info("a recurring task is put off", job=task.name, duration_ms=int(error.after_s * 1000))
+            memory.due_s = now.timestamp() + error.after_s
+            return
         memory.last = Run(instant(now), seconds, ok=error is None)
         if error is None:
             memory.ok_at, memory.ok_s = instant(now), now.timestamp()
@@ -278,4 +290,4 @@ class _Meters:
         self._runs.labels(name, "failed" if memory.trouble else "ok").inc()
 
 
-__all__ = ["Figure", "Schedule", "Task", "TaskReport", "Trouble"]
+__all__ = ["Figure", "Later", "Schedule", "Task", "TaskReport", "Trouble"]

@@ -75,6 +75,10 @@ class HeadSigner:
         signature = self._key.sign(head_text(head.size, head.root, signed_at))
         return SignedHead(head.size, head.root, signed_at, self.key_id, self.public_key.hex(), signature.hex())
 
+    def sign_document(self, kind: str, content: bytes) -> bytes:
+        """This node's signature (64 bytes) over ``document_text(kind, content)``: never the text of a head."""
+        return self._key.sign(document_text(kind, content))
+
     def keep(self, tx: Transaction, signed_at: str) -> SignedHead:
         """Sign the tree as it stands and keep that, unless the newest kept head is already of this size."""
         newest = latest(tx)
@@ -102,6 +106,11 @@ def head_text(size: int, root: str, signed_at: str) -> bytes:
     return f"prontuario/audit/1\n{size}\n{root}\n{signed_at}\n".encode()
 
 
+def document_text(kind: str, content: bytes) -> bytes:
+    """The exact bytes under a document's signature. ``kind``: what it is, and the version of its form."""
+    return f"prontuario/document/1\n{kind}\n".encode() + content
+
+
 def verify_head(head: SignedHead) -> bool:
     """Whether the signature fits the head and its key."""
     try:
@@ -117,6 +126,11 @@ def latest(q: Query) -> SignedHead | None:
     """The newest kept head."""
     heads = _heads(q, "ORDER BY size DESC LIMIT 1")
     return heads[0] if heads else None
+
+
+def every_head(q: Query) -> list[SignedHead]:
+    """Every kept head, oldest first."""
+    return _heads(q, "ORDER BY size")
 
 
 @dataclass

@@ -15,7 +15,7 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from appliance.config.model import Config, Paths
 from appliance.security import certificates, files
@@ -26,6 +26,7 @@ ROOT_DAYS: Final = 3652
 DEVICE_AUTHORITY_DAYS: Final = 3650
 SERVER_DAYS: Final = 398
 """What Apple's TLS accepts at most."""
+SIGNER_DAYS: Final = 1
 RENEW_BEFORE: Final = timedelta(days=30)
 _ROOT_NAME: Final = "Prontuario Root"
 _DEVICE_NAME: Final = "Prontuario Device CA"
@@ -117,6 +118,15 @@ class Authority:
             serial=format(leaf.serial_number, "x"),
             not_after=valid.end,
         )
+
+    def certify_signer(self, node: str, public_key: bytes, now: datetime) -> bytes:
+        """A certificate (PEM) over a node's Ed25519 key (32 bytes), under the root that clients trust: for signed reports.
+
+        It is made for each report and lies in it; so it never has to be renewed, and speaks for the moment of signing.
+        """
+        key = ed25519.Ed25519PublicKey.from_public_bytes(public_key)
+        valid = certificates.validity(now, SIGNER_DAYS)
+        return certificates.to_pem(certificates.make_signer(node, key, _ROOT_NAME, self._root.key, valid))
 
     def renew_server(self, names: Sequence[str], now: datetime) -> bool:
         """Make a new server certificate if there is none, its names differ, or it ends soon; whether one was made."""

@@ -22,6 +22,8 @@ BACKDATE: Final = timedelta(minutes=5)
 """A phone whose clock is a little behind must not refuse a fresh certificate."""
 DEVICE_URI_PREFIX: Final = "urn:prontuario:device:"
 MAX_CSR_BYTES: Final = 8192
+DOCUMENT_SIGNING: Final = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")
+"""id-kp-documentSigning (RFC 9336)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,14 @@ def make_device(
     return builder.add_extension(x509.SubjectAlternativeName([uri]), critical=False).sign(
         issuer_key, _digest(issuer_key)
     )
+
+
+def make_signer(
+    node: str, key: PublicKey, issuer: str, issuer_key: ec.EllipticCurvePrivateKey, valid: Validity
+) -> x509.Certificate:
+    """A certificate under which a node signs reports; it opens no connection, for it names no such use (RFC 9336)."""
+    builder = _leaf(_builder(node, issuer, key, issuer_key, valid), DOCUMENT_SIGNING)
+    return builder.sign(issuer_key, _digest(issuer_key))
 
 
 def read_csr(data: bytes) -> PublicKey:

@@ -11,7 +11,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 import httpx
 
@@ -87,7 +87,7 @@ class Drills:
         self._clock = clock
         self._gap = gap
         self._news: asyncio.Task[None] | None = None
-        self._drill: asyncio.Task[None] | None = None
+        self._drill: asyncio.Task[Drill | None] | None = None
         self._waits = False
 
     async def start(self) -> None:
@@ -96,7 +96,7 @@ class Drills:
 
     async def close(self) -> None:
         """A drill that waits is forgotten; one under way is measured no further."""
-        tasks = {task for task in (self._news, self._drill) if task is not None}
+        tasks: set[asyncio.Task[Any]] = {task for task in (self._news, self._drill) if task is not None}
         for task in tasks:
             task.cancel()
         if tasks:
@@ -124,18 +124,32 @@ class Drills:
         """Carry it out as soon as nobody dictates; ``check`` first."""
         self._drill = asyncio.create_task(self._run(by), name="drill")
 
+    async def carry_out(self, by: str) -> Drill:
+        """``check``, ``begin`` and wait for the end; how it went.
+
+        Raises:
+            ProntuarioError: ``cluster.no_drill`` 409: it is not possible, or was given up.
+        """
+        self.check(operator.status(self._roles))
+        self.begin(by)
+        assert self._drill is not None  # noqa: S101  just begun
+        went = await asyncio.shield(self._drill)
+        if went is None:
+            raise refusal(NO_DRILL, reason("drill_given_up"))
+        return went
+
     # -- carrying it out ------------------------------------------------------------------------------------------------
-    async def _run(self, by: str) -> None:
+    async def _run(self, by: str) -> Drill | None:
         try:
             if not await self._nobody_dictates(by):
-                return
+                return None
             before = operator.status(self._roles)
             refused = self._blocked_by(before)
             if refused is not None:
                 pt, en = f"O simulado não foi feito: {refused.pt}.", f"The drill was not made: {refused.en}."
                 self._tell("drill_given_up", pt, en)
-                return
-            await self._measure(by, before)
+                return None
+            return await self._measure(by, before)
         except ProntuarioError as error:
             log.warning("a drill could not be carried out", code=error.kind.code)
             self._tell(
@@ -143,6 +157,7 @@ class Drills:
                 f"O simulado não foi feito: {error.sentence('pt')}",
                 f"The drill was not made: {error.sentence('en')}",
             )
+            return None
 
     def _blocked_by(self, status: ClusterStatus) -> Reason | None:
         """As ``refusal``, but for the drill itself."""
@@ -175,7 +190,7 @@ class Drills:
         self._waits = False
         return True
 
-    async def _measure(self, by: str, before: ClusterStatus) -> None:
+    async def _measure(self, by: str, before: ClusterStatus) -> Drill:
         gap = self._gap()
         log.info("a drill begins", epoch=before.epoch, node=before.leader)
         watch = asyncio.create_task(gap.until_after(before.epoch), name="stop-watch")
@@ -191,6 +206,7 @@ class Drills:
         )
         await _insist(lambda: self._roles.keys.record_drill(drill))
         log.info("a drill ended", status="ok" if ok else "failed", duration_ms=int(drill.outage_s * 1000))
+        return drill
 
     async def _order(self, by: str, before: ClusterStatus) -> None:
         """Ask for the handover; always to the same node, so that asking again can't hand back what was handed over.

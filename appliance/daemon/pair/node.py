@@ -21,12 +21,13 @@ from appliance.daemon.pair.computing import Computing
 from appliance.daemon.pair.desk import PairDesk
 from appliance.daemon.pair.divergences import SERVICE, Comparison, review_service
 from appliance.daemon.pair.drill import Drills, stop_watch
+from appliance.daemon.pair.drill_partner import PairPartner
 from appliance.daemon.pair.fitness import Fitness
 from appliance.daemon.pair.following import Following
 from appliance.daemon.pair.hands import Hands
 from appliance.daemon.pair.neighbour import Neighbour
 from appliance.daemon.pair.primacy import Ground
-from appliance.daemon.pair.recurring import furnish
+from appliance.daemon.pair.recurring import furnish, furnish_drills
 from appliance.daemon.pair.reign import Reign
 from appliance.daemon.pair.standing import PairStanding, where_the_record_is
 from appliance.daemon.record import RecordSlot
@@ -136,6 +137,7 @@ async def open_pair(stack: AsyncExitStack, paths: Paths, config: Config) -> Pair
     stack.push_async_callback(drills.close)
     neighbour.services[SERVICE] = review_service(slot, core.clock)
     furnish(core, hands, following, neighbour)
+    furnish_drills(core, PairPartner(drills, hands, neighbour, slot, paths), neighbour)
     computing = Computing(neighbour, core.fleet, share=config.cluster.share_inference)
     desk.computing = computing
     core.watching.join(neighbour, roles)

@@ -7,6 +7,8 @@ from functools import partial
 from typing import Final
 
 from appliance.daemon.assembly import Core
+from appliance.daemon.drills import SERVICE as DRILLS
+from appliance.daemon.pair.drill_partner import PairPartner
 from appliance.daemon.pair.following import Following
 from appliance.daemon.pair.hands import Hands
 from appliance.daemon.pair.neighbour import Neighbour
@@ -23,6 +25,12 @@ def furnish(core: Core, hands: Hands, following: Following, neighbour: Neighbour
     tasks = [_received_proof(core, hands, following, neighbour), _lonely_proof(core, hands)]
     core.recurring.furnish(core.blobs, core.store, tasks, partial(_ask, neighbour))
     neighbour.services[SERVICE] = core.recurring.serve_peer
+
+
+def furnish_drills(core: Core, partner: PairPartner, neighbour: Neighbour) -> None:
+    """Give the node its drills, and let the other one ask for reports and for what a drill needs to know."""
+    core.drills.furnish(scratch(core.paths), partner.copy, partner, partner.ask)
+    neighbour.services[DRILLS] = core.drills.serve_peer
 
 
 async def _ask(neighbour: Neighbour, verb: str) -> bytes:
