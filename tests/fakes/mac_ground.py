@@ -41,6 +41,18 @@ case $2 in
   -delete) rm -r "$record" ;;
 esac
 """
+POWER = """
+# pmset -a NAME VALUE | -g custom
+power=$book/power; touch "$power"
+case $1 in
+  -a) grep -v "^ $2 " "$power" >"$power.new" || true; echo " $2 $3" >>"$power.new"; mv "$power.new" "$power" ;;
+  -g) echo "AC Power:"; cat "$power" ;;
+esac
+"""
+SUDOERS = """
+# visudo -cf FILE: refused when the file holds anything but comments and rules of one account
+! grep -Ev '^(#.*|[a-z_]+ ALL=[(]root[)] NOPASSWD: /[^,]*)$' "$2"
+"""
 LAUNCHCTL = """
 if [ "$(cat "$book/kill-at" 2>/dev/null)" = "$1" ]; then rm "$book/kill-at"; kill -9 $PPID; exit 1; fi
 exec "{python}" -I -S "$book/launchctl.py" "$@"
@@ -76,6 +88,7 @@ class ScratchMac:
         (mac.book / "launchctl.json").write_text('{"leaves_after": 1}')
         for name, body in {
             "id": "echo 0", "uname": "echo arm64", "dscl": DIRECTORY, "chown": "", "pfctl": "", "tmutil": "", "sync": "",
+            "pmset": POWER, "visudo": SUDOERS,
             "launchctl": LAUNCHCTL.format(python=sys.executable),
             "pkgutil": 'case $1 in --pkgs) cat "$book/receipts" 2>/dev/null || true ;; esac',
         }.items():  # fmt: skip
