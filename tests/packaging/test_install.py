@@ -92,6 +92,30 @@ def test_a_node_s_jobs_run_as_their_plists_say(installed: ScratchMac) -> None:
     assert any("health_gate.py" in call for call in installed.interpreter_calls)
 
 
+def test_a_mac_s_settings_change_once_it_is_a_node_and_again_at_every_update(
+    installed: ScratchMac, mac: ScratchMac, packages: dict[str, Path]
+) -> None:
+    assert mac.install(packages[OLD]).returncode == 0
+    changed = {"pmset", "tmutil", "visudo"}
+    assert not changed & {call.split()[0] for call in mac.calls}, "the package alone changes no setting"
+    assert not (mac.root / "etc/sudoers.d").exists()
+    assert changed <= {call.split()[0] for call in installed.calls}
+    assert " sleep 0\n" in (installed.book / "power").read_text()
+    assert f"tmutil addexclusion -p {installed.home}" in installed.calls
+    rule = installed.root / "etc/sudoers.d/prontuario"
+    assert "_prontuario ALL=(root) NOPASSWD: /sbin/shutdown -h now\n" in rule.read_text()
+
+
+def test_a_setting_that_macos_refuses_is_told_and_does_not_stop_an_update(
+    running: ScratchMac, packages: dict[str, Path]
+) -> None:
+    running.program(running.book / "bin" / "visudo", "exit 1")
+    done = running.install(packages[NEW])
+    assert done.returncode == 0, done.stderr
+    assert "the UPS can't switch this Mac off" in done.stderr
+    is_whole(running, NEW)
+
+
 def test_an_upgrade_waits_for_every_job_of_a_pair_s_node(tmp_path: Path, packages: dict[str, Path]) -> None:
     mac = ScratchMac.make(tmp_path, PAIR)
     mac.make_node()

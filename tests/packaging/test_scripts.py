@@ -13,6 +13,7 @@ import pytest
 
 from appliance.daemon.launchd.jobs import jobs_of
 from appliance.daemon.launchd.layout import Installation
+from appliance.operations.power.switch_off import MAC_COMMAND
 from tests.unit.daemon.launchd.parts import HOME, PAIR
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,6 +75,8 @@ def mac(tmp_path: Path) -> Mac:
     mac.make("pmset", POWER)
     mac.make("tmutil")
     mac.make("chown")
+    mac.make("pfctl")
+    mac.make("visudo", 'grep -q "^_prontuario " "$2"')
     (mac.folder / "power").write_text(" sleep 10\n displaysleep 5\n autorestart 0\n")
     return mac
 
@@ -90,10 +93,16 @@ def test_every_script_is_clean() -> None:
     assert SCRIPTS / "power_settings.sh" in ours()
 
 
-@pytest.mark.parametrize("script", ["role_account.sh", "power_settings.sh", "time_machine.sh"])
-def test_only_root_changes_a_mac(mac: Mac, script: str) -> None:
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("role_account.sh", ()), ("power_settings.sh", ()), ("time_machine.sh", ("/home-of-the-node",)),
+        ("shutdown_right.sh", ()), ("pairing_door.sh", ("open",)),
+    ],
+)  # fmt: skip
+def test_only_root_changes_a_mac(mac: Mac, script: str, words: Sequence[str]) -> None:
     mac.make("id", "echo 501")
-    done = mac.run(script, *(["/home-of-the-node"] if script == "time_machine.sh" else []))
+    done = mac.run(script, *words)
     assert done.returncode == 1
     assert "as root" in done.stderr
     assert mac.calls == ["id -u"]
@@ -204,8 +213,47 @@ def test_time_machine_leaves_the_record_alone(mac: Mac) -> None:
     assert mac.calls[1:] == [f"tmutil addexclusion -p {HOME}", "tmutil addexclusion -p /var/log/prontuario"]
 
 
+def test_the_account_may_switch_off_by_one_command_line_and_nothing_else(mac: Mac, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    for _ in range(2):
+        done = mac.run("shutdown_right.sh", str(root))
+        assert done.returncode == 0, done.stderr
+    folder = root / "etc/sudoers.d"
+    rules = [line for line in (folder / "prontuario").read_text().splitlines() if not line.startswith("#")]
+    assert rules == ["_prontuario ALL=(root) NOPASSWD: /sbin/shutdown -h now"]
+    assert rules[0].endswith(" ".join(MAC_COMMAND[2:])), "what core asks for is what it may do"
+    assert rules[0] in (ROOT / "docs" / "power.md").read_text()
+    assert (folder / "prontuario").stat().st_mode & 0o777 == 0o440
+    assert f"chown root:wheel {folder / 'prontuario.new'}" in mac.calls
+    assert [path.name for path in folder.iterdir()] == ["prontuario"]
+
+
+def test_a_rule_that_visudo_refuses_changes_nothing(mac: Mac, tmp_path: Path) -> None:
+    folder = tmp_path / "root/etc/sudoers.d"
+    folder.mkdir(parents=True)
+    (folder / "prontuario").write_text("before")
+    mac.make("visudo", "exit 1")
+    done = mac.run("shutdown_right.sh", str(tmp_path / "root"))
+    assert done.returncode == 1
+    assert "nothing was changed" in done.stderr
+    assert [(path.name, path.read_text()) for path in folder.iterdir()] == [("prontuario", "before")]
+
+
+def test_while_a_second_mac_joins_macos_s_own_rules_hold(mac: Mac, tmp_path: Path) -> None:
+    assert mac.run("pairing_door.sh", "open", str(tmp_path)).returncode == 0
+    assert mac.run("pairing_door.sh", "close", str(tmp_path)).returncode == 0
+    told = [call for call in mac.calls if call.startswith("pfctl")]
+    assert told == ["pfctl -f /etc/pf.conf", f"pfctl -f {tmp_path}/etc/prontuario/pf.conf"]
+
+
 @pytest.mark.parametrize(
-    ("script", "words"), [("node_folders.sh", ()), ("time_machine.sh", ()), ("power_settings.sh", ("--chek",))]
+    ("script", "words"),
+    [
+        ("pairing_door.sh", ("ajar",)),
+        ("node_folders.sh", ()),
+        ("time_machine.sh", ()),
+        ("power_settings.sh", ("--chek",)),
+    ],
 )
 def test_wrong_usage_is_told(mac: Mac, script: str, words: Sequence[str]) -> None:
     done = mac.run(script, *words)

@@ -26,7 +26,7 @@ if [ -n "$delete" ]; then
 fi
 
 jobs_stop || { echo "uninstall.sh: a job does not end; restart the Mac and run this again" >&2; exit 1; }
-rm -f "$root"/Library/LaunchDaemons/br.prontuario.*.plist "$root/etc/newsyslog.d/prontuario.conf"
+rm -f "$root"/Library/LaunchDaemons/br.prontuario.*.plist "$root/etc/newsyslog.d/prontuario.conf" "$root/etc/sudoers.d/prontuario"
 if [ -e "$root/etc/prontuario/pf.conf" ]; then
   # Our rules are the packet filter's present ones: give it macOS's own back.
   pfctl -f /etc/pf.conf 2>/dev/null || echo "uninstall.sh: the packet filter keeps our rules until the next start" >&2
