@@ -12,6 +12,7 @@ from appliance.api.admin_cluster import cluster_routes
 from appliance.api.admin_drills import drill_routes
 from appliance.api.admin_engines import engine_routes
 from appliance.api.admin_live import LivePicture, health_rows
+from appliance.api.admin_packs import pack_routes
 from appliance.api.admin_schedule import schedule_routes
 from appliance.api.admin_shapes import (
     AccessRow,
@@ -52,6 +53,7 @@ def routes(sources: AdminSources) -> list[AnyRoute]:
         *alert_routes(sources.alerts),
         *drill_routes(sources.drills),
         *engine_routes(sources.engines, sources.restart_engine),
+        *pack_routes(sources.packs),
     ]
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from appliance.api.admin_alerts import AlertDesk
 from appliance.api.admin_cluster import ClusterDesk
 from appliance.api.admin_drills import DrillDesk
+from appliance.api.admin_packs import PackDesk
 from appliance.api.admin_schedule import ScheduleDesk
 from appliance.api.admin_shapes import NodeFacts
 from appliance.engines.fleet import EngineReport
@@ -47,5 +48,7 @@ class AdminSources:
     """Alerts of both nodes; None in tools and tests that watch nothing."""
     drills: DrillDesk | None = None
     """Drills of this node, and what the other one made; None in tools and tests that make none."""
+    packs: PackDesk | None = None
+    """Model packs; None in tools and tests that have none."""
     restart_engine: Callable[[str], bool] = lambda _name: False
     """``EngineFleet.restart``: whether there is an engine of this name."""

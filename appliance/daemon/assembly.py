@@ -19,6 +19,7 @@ from appliance.care.service import Consults
 from appliance.config import Config, Paths
 from appliance.daemon.background import SignedHeads
 from appliance.daemon.drills import DrillRoom, DrillSources
+from appliance.daemon.packs_desk import PacksDesk
 from appliance.daemon.record import OpenRecord, RecordSession, RecordSlot
 from appliance.daemon.recurring import Recurring, own_copy, own_proof, scratch
 from appliance.daemon.watching import Watching
@@ -34,6 +35,7 @@ from appliance.security.files import make_private_folder
 from appliance.security.identity import Identity
 from appliance.security.master_key import open_vault
 from appliance.security.policy import Policy
+from appliance.security.steady_time import SteadyTime
 from appliance.security.vault import Vault
 from appliance.store.blobs import BlobStore
 from appliance.store.database import Database
@@ -69,6 +71,7 @@ class Core:
     record: RecordSession
     recurring: Recurring
     watching: Watching
+    packs: PacksDesk
     drills: DrillRoom
 
     async def start_alone(self, stack: AsyncExitStack) -> None:
@@ -88,6 +91,7 @@ class Core:
         """Engines and plugins: they live as long as the process, whatever its role."""
         await self.host.start()
         stack.push_async_callback(self.host.stop)
+        stack.push_async_callback(self.packs.close)
 
 
 async def assemble(
@@ -128,6 +132,7 @@ async def assemble(
     schedule = Schedule(paths.home / "data" / "schedule.json", clock, metrics)
     node = config.cluster.node if config.cluster.mode == "paired" else config.node.name
     recurring = Recurring(paths, schedule, clock, node)
+    packs = PacksDesk(paths, host, store, SteadyTime(clock), config)
     watching = Watching(paths, config, clock, metrics, node)
     drills = DrillRoom(
         DrillSources(
@@ -143,7 +148,7 @@ async def assemble(
     )
     parts = Parts(
         config=config, paths=paths, clock=clock, metrics=metrics, store=store, standing=standing, desk=desk, blobs=blobs, vault=vault,
-        recurring=recurring, alerts=watching, drills=drills,
+        recurring=recurring, alerts=watching, packs=packs, drills=drills,
         consults=consults, authority=authority, identity=identity, policy=policy, signer=signer, fleet=fleet, host=host,
         jobs=jobs, health=health, version=version("prontuario"),
     )  # fmt: skip
@@ -151,7 +156,7 @@ async def assemble(
     return Core(
         config=config, paths=paths, clock=clock, metrics=metrics, store=store, vault=vault, authority=authority,
         identity=identity, host=host, fleet=fleet, blobs=blobs, jobs=jobs, health=health, application=build_api(parts), record=record,
-        recurring=recurring, watching=watching, drills=drills,
+        recurring=recurring, watching=watching, packs=packs, drills=drills,
     )  # fmt: skip
 
 

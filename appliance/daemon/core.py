@@ -23,7 +23,6 @@ from appliance.daemon.enrolment import OperatorDesk
 from appliance.daemon.exits import CommandFailedError
 from appliance.daemon.lifeline import announce, stop_event
 from appliance.daemon.lock import HomeLock
-from appliance.daemon.packs_desk import PacksDesk
 from appliance.daemon.pair.node import open_pair
 from appliance.daemon.power import wait_for_the_end, watch_alone, watch_paired
 from appliance.operations.power.switch_off import SwitchOff
@@ -108,10 +107,9 @@ async def _open_control(stack: AsyncExitStack, core: Core, verbs: Mapping[str, V
     desk = OperatorDesk(
         core.store, core.vault, core.authority, SteadyTime(core.clock), _url(core.config), config=core.config
     )
-    packs = PacksDesk(core.paths, core.host, core.store, SteadyTime(core.clock))
     every = {
         "enrol": desk.enrol, "enrolment.code": desk.code,
-        "models": lambda _: _models(core), **packs.verbs(), **core.recurring.verbs(), **core.drills.verbs(), **verbs,
+        "models": lambda _: _models(core), **core.packs.verbs(), **core.recurring.verbs(), **core.drills.verbs(), **verbs,
     }  # fmt: skip
     control = ControlSocket(core.paths.socket("control"), every)
     await control.start()

@@ -10,6 +10,7 @@ from appliance.api.admin_alerts import AlertDesk
 from appliance.api.admin_cluster import ClusterDesk
 from appliance.api.admin_drills import DrillDesk
 from appliance.api.admin_node import NodeProbe, requests_answered
+from appliance.api.admin_packs import PackDesk
 from appliance.api.admin_sources import AdminSources
 from appliance.api.application import Application, build_application
 from appliance.api.identity_faces import face_routes
@@ -52,6 +53,7 @@ class Parts:
     """The pair's operations; None on a node alone."""
     recurring: Recurring
     alerts: AlertDesk
+    packs: PackDesk
     drills: DrillDesk
     blobs: BlobStore
     vault: Vault
@@ -157,6 +159,7 @@ def _admin_sources(parts: Parts) -> AdminSources:
         cluster=parts.desk,
         schedule=parts.recurring,
         alerts=parts.alerts,
+        packs=parts.packs,
         drills=parts.drills,
         restart_engine=parts.fleet.restart,
     )
