@@ -76,10 +76,13 @@ class PairedBarrier:
 
     @property
     def mode(self) -> Mode:
-        """``paired``, ``degraded`` or ``read-only``."""
+        """``paired``, ``degraded`` or ``read-only``.
+
+        It is ``paired`` only once the key names the peer: until then this node's death leaves nobody who may take over.
+        """
         if not self._lease_valid():
             return "read-only"
-        return "degraded" if self._alone else "paired"
+        return "degraded" if self._alone or not self._sync.peer_in_sync else "paired"
 
     @property
     def waits_for_peer(self) -> bool:

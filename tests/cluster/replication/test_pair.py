@@ -48,6 +48,19 @@ async def test_the_mark_is_written_before_the_first_lone_acknowledgement_and_rem
     assert primary.log[-1] == "acknowledged 4 by both"
 
 
+async def test_it_is_not_called_paired_before_the_key_names_the_peer(make_pair: Maker) -> None:
+    """The peer holds everything and is waited for, but were this node to die now, nobody could take over."""
+    primary, _ = await make_pair()
+    primary.sync.cut = True
+    await until(lambda: "in failed" in primary.log)
+    await primary.write(1)
+    assert not primary.sync.peer_in_sync
+    assert primary.barrier.mode == "degraded"
+    primary.sync.cut = False
+    await paired(primary)
+    assert primary.sync.peer_in_sync
+
+
 async def test_nothing_is_acknowledged_alone_while_the_mark_can_not_be_written(make_pair: Maker) -> None:
     primary, standby = await make_pair(ship_deadline_s=0.3)
     await paired(primary)

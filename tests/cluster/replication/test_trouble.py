@@ -126,7 +126,7 @@ async def test_a_primary_alone_names_its_peer_before_it_leaves(make_pair: Maker)
     primary.barrier.leave()
     with pytest.raises(ProntuarioError):
         await primary.barrier.name_peer()
-    assert primary.barrier.mode == "paired", "from now on every write waits for the peer: it may have been named"
+    assert primary.barrier.waits_for_peer, "from now on every write waits for the peer: it may have been named"
     await standby.start()
     await until(lambda: primary.shipper.caught_up)
     await primary.barrier.name_peer()
