@@ -132,6 +132,10 @@ def stop_node(process: subprocess.Popen[str]) -> int:
     return status
 
 
+NODE, PAIR = "node", "pair"
+"""Groups of tests that stay on one worker."""
+
+
 @pytest.fixture(scope="session")
 def running_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
     """One node for all tests of a worker; tests must not depend on what others left in it."""
@@ -144,9 +148,34 @@ def running_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNo
         assert stop_node(process) == 0
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of its own, which would come before this one
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share the running node stay on one worker, so that it starts once."""
+    """Tests that share the running node stay on one worker, so that it starts once; and those of a file, for its fixtures."""
     for item in items:
         if "running_node" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("node"))
+            item.add_marker(pytest.mark.xdist_group(NODE))
             item.add_marker(pytest.mark.system)
+        elif item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(item.config.rootpath))))
+
+
+class LongestFirst:
+    """The pairs begin at once, the running node's tests after a fifth of the others: nothing long is left for the end.
+
+    They keep apart, for both want more than one core. Among themselves the others stay in random order.
+    """
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Sort; xdist gives the groups out in the order in which each appears (``--no-loadscope-reorder``)."""
+        first, node, others = [], [], []
+        for item in items:
+            marker = item.get_closest_marker("xdist_group")
+            group = marker.args[0] if marker else ""
+            (first if group == PAIR else node if group == NODE else others).append(item)
+        fifth = len(others) // 5
+        items[:] = [*first, *others[:fifth], *node, *others[fifth:]]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(LongestFirst())

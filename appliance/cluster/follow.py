@@ -55,12 +55,14 @@ class Follower:
         *,
         stall_s: float = _STALL_S,
         room_bytes: int = ROOM_BYTES,
+        pause_s: float = _PAUSE_S,
     ) -> None:
         self._replica = replica.absolute()
         self._folder = folder.absolute()
         self._held = held
         self._stall_s = stall_s
         self._room_bytes = room_bytes
+        self._pause_s = pause_s
         self._lock: ProcessLock | None = None
         self._leash: int | None = None
         self._task: asyncio.Task[None] | None = None
@@ -141,7 +143,7 @@ class Follower:
 
     # -- supervision ----------------------------------------------------------------------------------------------------
     async def _supervise(self, binary: Path, lock: ProcessLock) -> None:
-        fruitless, pause_s = 0, _PAUSE_S
+        fruitless, pause_s = 0, self._pause_s
         while True:
             if self._held() == 0:
                 await asyncio.sleep(_POLL_S)
@@ -154,7 +156,7 @@ class Follower:
             fruitless = 0 if self.at > before else fruitless + 1
             self.restarts += 1
             log.error("following ended; starting it again", exit_code=code, restarts=self.restarts)
-            pause_s = _PAUSE_S if not fruitless else min(pause_s * 2, _LONGEST_PAUSE_S)
+            pause_s = self._pause_s if not fruitless else min(pause_s * 2, _LONGEST_PAUSE_S)
             await asyncio.sleep(pause_s)
 
     async def _run_once(self, binary: Path, lock: ProcessLock) -> int | None:

@@ -162,6 +162,8 @@ class JobQueue:
         kind = self._kinds[job.kind]
         handler = asyncio.ensure_future(kind.handler(job))
         self._handlers.add(handler)
+        if self._stopping:  # claimed while ``stop`` was ending the others: it must not wait for this one's limit
+            handler.cancel()
         try:
             done, _ = await asyncio.wait({handler}, timeout=kind.rule.limit_s)
             if not done:

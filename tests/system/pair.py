@@ -25,6 +25,8 @@ from appliance.daemon.pair.up_pair import prepare_pair
 from tests.conftest import command, start_node, stop_node, wait_ready
 
 PATIENCE_S = 180.0
+ENGINES = ("facenet_auth", "medgemma_chat", "medical_images", "whisper_stt")
+"""Plugins that a test may switch off which asks nothing of them: every node would load their models."""
 UNHURRIED = "lease_ttl_s = 3.0\netcd_heartbeat_ms = 150\netcd_election_ms = 1500\nship_deadline_s = 10.0"
 """On a machine that runs other tests beside this one, a second's stall is no fault: the shipped times would depose and mark."""
 
@@ -127,11 +129,13 @@ def prepared_pair(home: Path, backend: VipBackend | None = None, disabled: Seque
 
 
 @contextmanager
-def running_pair(folder: Path, configured: Callable[[str], str] = str) -> Iterator[RunningPair]:
+def running_pair(
+    folder: Path, configured: Callable[[str], str] = str, *, disabled: Sequence[str] = ()
+) -> Iterator[RunningPair]:
     """``up --pair --no-restart`` below ``folder``, paired when it is given; ``configured`` changes both nodes' settings."""
     home = folder / "pair"
     os.environ.setdefault("PRONTUARIO_TERMINAL_LOG", "info")
-    prepared_pair(home)
+    prepared_pair(home, disabled=disabled)
     for node in ("a", "b"):
         config = Paths(home / node).config
         config.write_text(configured(config.read_text()))

@@ -17,7 +17,7 @@ import pytest
 from appliance.daemon.pair.namespaces import list_namespaces, why_no_namespaces
 from appliance.daemon.pair.plan import VipBackend
 from tests.conftest import command, start_node, stop_node, wait_ready
-from tests.system.pair import eventually, mode_of, prepared_pair
+from tests.system.pair import ENGINES, eventually, mode_of, prepared_pair
 
 pytestmark = [
     pytest.mark.system,
@@ -25,8 +25,6 @@ pytestmark = [
     pytest.mark.xdist_group("pair"),
     pytest.mark.skipif(why_no_namespaces() is not None, reason=str(why_no_namespaces())),
 ]
-
-ENGINES = ("facenet_auth", "medgemma_chat", "medical_images", "whisper_stt")
 
 
 @contextmanager

@@ -30,8 +30,9 @@ KEPT_EPOCHS: Final = 2
 class Following:
     """One follower at a time, and the best position on this disk. Making it lists the replicas: blocks a little."""
 
-    def __init__(self, paths: Paths, receiver: Receiver, reign: Reign) -> None:
+    def __init__(self, paths: Paths, receiver: Receiver, reign: Reign, *, loss_drain_s: float = LOSS_DRAIN_S) -> None:
         self._paths = paths
+        self._loss_drain_s = loss_drain_s
         self._receiver = receiver
         self._reign = reign
         self._follower: Follower | None = None
@@ -97,7 +98,7 @@ class Following:
 
     async def _finish_with_loss(self, follower: Follower, replica: Path, best: Position) -> tuple[Path, Position]:
         try:
-            path = await follower.finish(best.txid, deadline_s=LOSS_DRAIN_S)
+            path = await follower.finish(best.txid, deadline_s=self._loss_drain_s)
         except ProntuarioError as error:
             if error.kind is not NOT_DRAINED:
                 raise

@@ -133,13 +133,13 @@ async def test_without_room_for_another_a_copy_that_can_not_go_on_is_kept(
         if file.last > at:
             file.path(standby.receiver.folder).write_bytes(b"no LTX file")
     folder, receiver = follower.database.parent, standby.receiver
-    cramped = Follower(receiver.folder, folder, lambda: receiver.position.txid, room_bytes=1 << 62)
+    cramped = Follower(receiver.folder, folder, lambda: receiver.position.txid, room_bytes=1 << 62, pause_s=0.05)
     await cramped.start()
     await until(lambda: cramped.restarts >= 4)
     await cramped.close()
     assert cramped.at == at
     assert inspect(cramped.database, things) == {1}
-    roomy = Follower(receiver.folder, folder, lambda: receiver.position.txid, room_bytes=0)
+    roomy = Follower(receiver.folder, folder, lambda: receiver.position.txid, room_bytes=0, pause_s=0.05)
     await roomy.start()
     await until(lambda: roomy.at == 0)
     await roomy.close()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -100,6 +101,48 @@ async def test_stopping_gives_the_job_back_without_counting_the_attempt(database
     await queue.stop()
     (row,) = await database.read(list_jobs)
     assert (row.state, row.attempt) == ("ready", 0)
+
+
+class GatedReads:
+    """A store whose reads wait while the gate is closed: what the queue does then falls into its stopping."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.waiting = 0
+
+    async def read(self, *args: Any, **kwargs: Any) -> Any:
+        self.waiting += 1
+        await self.gate.wait()
+        self.waiting -= 1
+        return await self._database.read(*args, **kwargs)
+
+    async def write(self, *args: Any, **kwargs: Any) -> Any:
+        return await self._database.write(*args, **kwargs)
+
+
+async def test_what_is_claimed_while_it_stops_is_given_back_too(database: Database) -> None:
+    store, begun = GatedReads(database), asyncio.Event()
+    queue = JobQueue(store, SystemClock())  # type: ignore[arg-type]
+
+    async def handler(_job: Job) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    queue.register("k", handler)
+    await queue.start()
+    await make(database, queue)
+    await begun.wait()
+    store.gate.clear()
+    await make(database, queue)
+    await until(lambda: store.waiting > 0)
+    stopping = asyncio.create_task(queue.stop())
+    await asyncio.sleep(0)
+    store.gate.set()
+    async with asyncio.timeout(60):
+        await stopping
+    assert [(row.state, row.attempt) for row in await database.read(list_jobs)] == [("ready", 0)] * 2
 
 
 async def test_a_kind_without_a_handler_waits_visibly(database: Database) -> None:

@@ -25,6 +25,7 @@ def register(subparsers: Any) -> None:
     export.add_argument("--bits", type=int, default=4)
     evaluate = _verb(subparsers, "evaluate-speech", _evaluate, "measure a model through the product's engine")
     evaluate.add_argument("--model", type=Path, default=PACK)
+    evaluate.add_argument("--most", type=int, help="so many utterances of each figure, only to see that it runs")
     smoke = subparsers.add_parser("smoke-speech", help="train for under a minute and compare with the recorded curve")
     smoke.add_argument("--work", type=Path, required=True, help="an empty folder")
     smoke.add_argument("--record", action="store_true", help="make this curve the recorded one")
@@ -92,7 +93,8 @@ def _evaluate(asked: argparse.Namespace) -> int:
     from tools.demo_models.speech.presets import HELD_OUT
 
     figures = []
-    for figure in evaluate(asked.model, {name: Pool(_pool_folder(asked, name), 0.0) for name in HELD_OUT}):
+    pools = {name: Pool(_pool_folder(asked, name), 0.0) for name in HELD_OUT}
+    for figure in evaluate(asked.model, pools, asked.most):
         figures.append(figure)
         print(described([figure]), flush=True)
     print(json.dumps({figure.name: round(figure.value, 4) for figure in figures}))

@@ -76,7 +76,7 @@ def test_the_evaluation_verb_prints_one_line_of_json_last(
 ) -> None:
     for name in ("clean", "near", "far"):
         (tmp_path / f"held-out-{name}").symlink_to(pool_folder)
-    asked = verbs().parse_args(["evaluate-speech", "--work", str(tmp_path)])
+    asked = verbs().parse_args(["evaluate-speech", "--work", str(tmp_path), "--most", "2"])
     assert asked.run(asked) == 0
     last = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert {"clean", "near", "far", "noise 20 dB", "noise 10 dB", "nonspeech"} == set(last)

@@ -23,6 +23,8 @@ from appliance.store.sqlite import inspect
 
 THING = Migration(1, "thing", "CREATE TABLE thing (id INTEGER PRIMARY KEY) STRICT;")
 ROWS = 6
+LOSS_DRAIN_S = 4.0
+"""Enough for a copy of six rows to come as far as it can."""
 
 
 @pytest.fixture
@@ -69,7 +71,7 @@ async def made(paths: Paths, epoch: int) -> Following:
     if receiver.epoch < epoch:
         await receiver.fence(epoch)
     await receiver.look()
-    return Following(paths, receiver, Reign(paths))
+    return Following(paths, receiver, Reign(paths), loss_drain_s=LOSS_DRAIN_S)
 
 
 async def test_everything_received_becomes_a_checked_database(paths: Paths, tmp_path: Path) -> None:
