@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import mlx.core as mx
 import numpy as np
+from mlx import nn
 from mlx.utils import tree_flatten
 
 from appliance.plugin_api.model_folder import weight_files
@@ -47,19 +48,32 @@ def load_image_model(folder: Path, precision: str) -> ImageModel:
     preparation = read_preparation(folder, shape.vision_config.image_size)
     words = read_words(folder, shape.text_config.max_position_embeddings, shape.text_config.vocab_size)
     net = Siglip(shape)
-    on_cpu = mx.default_device().type == mx.DeviceType.cpu
-    weights = _read_weights(folder, full=precision == "fp32" or (precision == "auto" and on_cpu))
+    weights = _read_weights(folder, full=computes_in_full(precision))
     try:
         net.load_weights(list(weights.items()))
     except ValueError as error:
         raise CheckpointError(f"the weights do not fit config.json: {error}") from error
     mx.eval(net.parameters())
-    _check_numbers(net)
+    check_numbers(net)
     size = sum(array.nbytes for _, array in tree_flatten(net.parameters()))
     return ImageModel(net, shape, preparation, words, size)
 
 
 def _read_weights(folder: Path, *, full: bool) -> dict[str, mx.array]:
+    weights = read_arrays(folder, full=full)
+    weights[_PATCHES] = flat_patches(weights.get(_PATCHES), _PATCHES)
+    for name in ("logit_scale", "logit_bias"):
+        if name in weights:
+            weights[name] = weights[name].reshape(1).astype(mx.float32)
+    return weights
+
+
+def read_arrays(folder: Path, *, full: bool) -> dict[str, mx.array]:
+    """Every array of the folder's safetensors by its name there; ``full``: in fp32.
+
+    Raises:
+        CheckpointError: no such file, or one that is not readable.
+    """
     files = [file for file in weight_files(folder) if file.suffix == ".safetensors"]
     if not files:
         raise CheckpointError("there is no .safetensors file")
@@ -72,19 +86,27 @@ def _read_weights(folder: Path, *, full: bool) -> dict[str, mx.array]:
         for name, value in read.items():
             if not name.endswith(_BOOKKEEPING):
                 weights[name] = value.astype(mx.float32) if full else value
-    patches = weights.get(_PATCHES)
-    if patches is None or patches.ndim != 4:  # noqa: PLR2004  (width, channels, height, width) of a convolution
-        raise CheckpointError(f"{_PATCHES} is missing or no convolution")
-    # PyTorch's (width, channels, rows, columns) to what a patch is here: rows, then columns, then channels.
-    weights[_PATCHES] = patches.transpose(0, 2, 3, 1).reshape(patches.shape[0], -1)
-    for name in ("logit_scale", "logit_bias"):
-        if name in weights:
-            weights[name] = weights[name].reshape(1).astype(mx.float32)
     return weights
 
 
-def _check_numbers(net: Siglip) -> None:
-    """A weight that is no number would poison every answer, unseen."""
+def flat_patches(patches: mx.array | None, name: str) -> mx.array:
+    """PyTorch's (width, channels, rows, columns) of a convolution to what a patch is here: rows, then columns, then channels.
+
+    Raises:
+        CheckpointError: it is missing or no convolution.
+    """
+    if patches is None or patches.ndim != 4:  # noqa: PLR2004  the shape above
+        raise CheckpointError(f"{name} is missing or no convolution")
+    return patches.transpose(0, 2, 3, 1).reshape(patches.shape[0], -1)
+
+
+def computes_in_full(precision: str) -> bool:
+    """Whether weights become fp32: half precision never reaches the BLAS of a CPU."""
+    return precision == "fp32" or (precision == "auto" and mx.default_device().type == mx.DeviceType.cpu)
+
+
+def check_numbers(net: nn.Module) -> None:
+    """A weight that is no number would poison every answer, unseen. Raises ``CheckpointError``."""
     for name, value in tree_flatten(net.parameters()):
         if not math.isfinite(float(np.array(value.astype(mx.float32).sum()))):
             raise CheckpointError(f"{name} holds values that are not numbers")

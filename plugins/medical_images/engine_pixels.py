@@ -46,15 +46,15 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         return np.asarray((values - mean) / deviation, np.float32)
 
 
-def read_preparation(folder: Path, image_size: int) -> Preparation:
-    """From ``preprocessor_config.json``; without the file SigLIP's usual preparation at ``image_size`` pixels.
+def read_preparation(folder: Path, image_size: int, *, resample: int = _BICUBIC) -> Preparation:
+    """From ``preprocessor_config.json``; without the file SigLIP's usual preparation at ``image_size`` pixels, with ``resample``.
 
     Raises:
         PreparationError: not readable, another size than the model's, or a step left out that the model was trained with.
     """
     file = folder / "preprocessor_config.json"
     if not file.is_file():
-        return Preparation(size=_Size(image_size, image_size))
+        return Preparation(size=_Size(image_size, image_size), resample=resample)
     try:
         found = msgspec.json.decode(file.read_bytes(), type=Preparation)
     except msgspec.MsgspecError as error:

@@ -133,14 +133,15 @@ class PatchEmbeddings(nn.Module):
 
 
 class VisionTower(nn.Module):
-    """Pictures to patches, and patches to one embedding."""
+    """Pictures to patches, and patches to one embedding; without a ``head`` (Gemma 3 has none) only the former."""
 
-    def __init__(self, shape: VisionShape) -> None:
+    def __init__(self, shape: VisionShape, *, head: bool = True) -> None:
         super().__init__()
         self.embeddings = PatchEmbeddings(shape)
         self.encoder = Encoder(shape)
         self.post_layernorm = nn.LayerNorm(shape.hidden_size, eps=shape.layer_norm_eps)
-        self.head = PoolingHead(shape)
+        if head:
+            self.head = PoolingHead(shape)
 
     def __call__(self, pixels: mx.array) -> mx.array:
         """(pictures, height, width, RGB) in the model's range → (pictures, patches, width)."""
