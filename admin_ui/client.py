@@ -71,6 +71,10 @@ class AdminClient:
         """Any GET below core. Raises ``SignedOutError`` besides what the link raises."""
         return await self._call("GET", path, shape)
 
+    async def change(self, method: str, path: str, shape: type[T], body: Any = None, *, seen: int | None = None) -> T:
+        """Any change below core; ``seen`` is the version that the person had before them. Raises like ``get``."""
+        return await self._call(method, path, shape, body, seen)
+
     async def snapshots(self) -> AsyncGenerator[Snapshot, None]:
         """The live pictures of one stream; core ends it after a minute, then call again."""
         token = await self._token()
@@ -204,16 +208,16 @@ class AdminClient:
         except (SignedOutError, CoreRefusedError, CoreUnreachableError):
             return
 
-    async def _call(self, method: str, path: str, shape: type[T], body: Any = None) -> T:
+    async def _call(self, method: str, path: str, shape: type[T], body: Any = None, seen: int | None = None) -> T:
         token = await self._token()
         try:
-            return await self._link.call(method, path, shape, token=token, language=self.language, body=body)
+            return await self._link.call(method, path, shape, token=token, language=self.language, body=body, seen=seen)
         except CoreRefusedError as error:
             if error.status != UNAUTHENTICATED:
                 raise
         await self._renew(token)
         token = self._login.access_token
-        return await self._link.call(method, path, shape, token=token, language=self.language, body=body)
+        return await self._link.call(method, path, shape, token=token, language=self.language, body=body, seen=seen)
 
     async def _token(self) -> str:
         if time.monotonic() >= self._renew_at:

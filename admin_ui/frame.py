@@ -33,6 +33,7 @@ ENTRIES: Final = (
     Entry("/engines", "nav.engines", "memory", frozenset({"node.read"})),
     Entry("/plugins", "nav.plugins", "extension", frozenset({"plugin.read"})),
     Entry("/jobs", "nav.jobs", "task_alt", frozenset({"job.read"})),
+    Entry("/note-templates", "nav.templates", "article", frozenset({"node.read"})),
     Entry("/people", "nav.people", "phonelink_lock", frozenset({"user.manage", "device.manage"})),
     Entry("/audit", "nav.audit", "policy", frozenset({"audit.read"})),
 )

@@ -56,9 +56,17 @@ class CoreLink:
         await self._http.aclose()
 
     async def call(
-        self, method: str, path: str, shape: type[T], *, token: str = "", language: str = "pt", body: Any = None
+        self,
+        method: str,
+        path: str,
+        shape: type[T],
+        *,
+        token: str = "",
+        language: str = "pt",
+        body: Any = None,
+        seen: int | None = None,
     ) -> T:
-        """One request; its JSON answer as ``shape``.
+        """One request; its JSON answer as ``shape``. ``seen``: the version that the person had before them (If-Match).
 
         A connection that breaks before the answer is tried once more: a change carries its Idempotency-Key, so that
         core does it once.
@@ -71,6 +79,8 @@ class CoreLink:
         headers = _headers(token, language)
         if method != "GET":
             headers["Idempotency-Key"] = str(uuid.uuid4())
+        if seen is not None:
+            headers["If-Match"] = f'"{seen}"'
         content = None if body is None else msgspec.json.encode(body)
         request = self._http.build_request(method, _own_path(path), headers=headers, content=content)
         try:

@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from admin_ui.words_alerts import ALERTS_WORDS
 from admin_ui.words_cluster import CLUSTER_WORDS
+from admin_ui.words_notes import NOTES_WORDS
 from admin_ui.words_operations import OPERATIONS_WORDS
 
 Language = Literal["pt", "en"]
@@ -284,6 +285,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "page.home": ("Ir para o início", "Go to the start"),
     **ALERTS_WORDS,
     **CLUSTER_WORDS,
+    **NOTES_WORDS,
     **OPERATIONS_WORDS,
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from admin_ui.pages import alerts, audit, cluster, engines, jobs, login, overview, people, plugins
+from admin_ui.pages import alerts, audit, cluster, engines, jobs, login, overview, people, plugins, templates
 from admin_ui.pages.base import dashboard_page
 from admin_ui.session import SessionStore
 
@@ -17,5 +17,6 @@ def register(sessions: SessionStore) -> None:
     dashboard_page(sessions, "/plugins", plugins.build)
     plugins.register_plugin_pages(sessions)
     dashboard_page(sessions, "/jobs", jobs.build)
+    dashboard_page(sessions, "/note-templates", templates.build)
     dashboard_page(sessions, "/people", people.build)
     dashboard_page(sessions, "/audit", audit.build)

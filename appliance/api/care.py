@@ -11,6 +11,7 @@ from appliance.api.care_speech import SpeechRoutes
 from appliance.api.care_stream import StreamRoutes
 from appliance.api.care_switches import SwitchRoutes
 from appliance.api.care_templates import HOSPITAL, TemplateRoutes, check_route
+from appliance.api.care_words import WordRoutes
 from appliance.care.service import Consults
 from appliance.plugin_api.http import AnyRoute
 
@@ -22,9 +23,10 @@ def routes(consults: Consults) -> list[AnyRoute]:
         *StreamRoutes(consults).routes(),
         *NoteRoutes(consults).routes(),
         *SpeechRoutes(consults).routes(),
-        *TemplateRoutes(consults).routes(),
-        *TemplateRoutes(consults, HOSPITAL).routes(),
+        *TemplateRoutes(consults.store, consults.now, consults.template).routes(),
+        *TemplateRoutes(consults.store, consults.now, consults.template, HOSPITAL).routes(),
         check_route(),
+        *WordRoutes(consults.store, consults.abilities.models, consults.now).routes(),
         *DocumentRoutes(consults.documents).routes(),
         *ImageRoutes(consults.images).routes(),
         *ChatRoutes(consults).routes(),

@@ -14,11 +14,10 @@ from typing import Annotated, Final
 import msgspec
 
 from appliance.care.model import Heading
-from appliance.care.service import Consults
 from appliance.care.templates import shelf
 from appliance.care.templates.layout import MAX_CHARACTERS, parse
 from appliance.plugin_api.http import SELF, AnyRoute, Reply, Request, Route
-from appliance.plugin_api.storage import Transaction
+from appliance.plugin_api.storage import Store, Transaction
 from appliance.records.repository import parse_version
 
 TAG: Final = "notes"
@@ -102,10 +101,15 @@ HOSPITAL: Final = _Owner(
 
 
 class TemplateRoutes:
-    """Handlers over one node's consults for the versions of one kind of owner."""
+    """Handlers for the versions of one kind of owner.
 
-    def __init__(self, consults: Consults, owner: _Owner = PERSON) -> None:
-        self._consults = consults
+    ``now`` tells the moment as a FHIR instant; ``default`` is the template of a dictation whose client names none.
+    """
+
+    def __init__(self, store: Store, now: Callable[[], str], default: str, owner: _Owner = PERSON) -> None:
+        self._store = store
+        self._now = now
+        self._default = default
         self._owner = owner
 
     def routes(self) -> list[AnyRoute]:
@@ -126,12 +130,12 @@ class TemplateRoutes:
 
     async def list(self, request: Request) -> Reply:
         """``GET /api/note-templates``."""
-        found = await self._consults.store.read(lambda q: shelf.everything(q, self._owner.of(request)))
+        found = await self._store.read(lambda q: shelf.everything(q, self._owner.of(request)))
         lines = [
             TemplateSummary(one.name, one.layout.title, one.version, one.name in shelf.builtin(), one.source)
             for one in found
         ]
-        return Reply(body=TemplateList(lines, self._consults.template))
+        return Reply(body=TemplateList(lines, self._default))
 
     async def read(self, request: Request) -> Reply:
         """``GET /api/note-templates/{name}``; the ETag is the version."""
@@ -149,7 +153,7 @@ class TemplateRoutes:
     async def versions(self, request: Request) -> Reply:
         """``GET /api/note-templates/{name}/versions``."""
         who, name = self._owner.of(request), request.parameters["name"]
-        found = await self._consults.store.read(lambda q: shelf.versions(q, who, name))
+        found = await self._store.read(lambda q: shelf.versions(q, who, name))
         return Reply(body=TemplateVersions([TemplateVersion(one.version, one.text, one.created_at) for one in found]))
 
     async def edit(self, request: Request) -> Reply:
@@ -170,11 +174,11 @@ class TemplateRoutes:
         header = request.headers.get("if-match")
         seen = None if header is None else parse_version(header)
         name = request.parameters["name"]
-        return shelf.keep(tx, self._owner.of(request), name, text, seen=seen, now=self._consults.now())
+        return shelf.keep(tx, self._owner.of(request), name, text, seen=seen, now=self._now())
 
     async def _template(self, request: Request) -> shelf.Template:
         name = request.parameters["name"]
-        return await self._consults.store.read(partial(shelf.get, owner=self._owner.of(request), name=name))
+        return await self._store.read(partial(shelf.get, owner=self._owner.of(request), name=name))
 
 
 def check_route() -> AnyRoute:

@@ -1,14 +1,16 @@
 """Words that a recogniser should expect in a dictation about a patient: their names, their allergies, the drugs they take.
 
-Only of the record of that one patient, and only what the person who dictates may read there. The hint travels with the sound and
-is kept nowhere: not in the transcript, not in logs.
+Only of the record of that one patient, and only what the person who dictates may read there. Where they leave room, the
+hospital's own words and those that came with the model go before them. The hint travels with the sound and is kept nowhere: not in
+the transcript, not in logs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from appliance.care import hospital_words
 from appliance.care.model import Dictation
 from appliance.plugin_api.capabilities import ModelInfo
 from appliance.plugin_api.errors import ProntuarioError
@@ -21,6 +23,8 @@ from appliance.security.policy import permissions_of
 MOST_CHARACTERS: Final = 480
 """About 200 tokens: Whisper reads half a context (224) of hint, and keeps its end."""
 MOST_OF_A_KIND: Final = 16
+MOST_COMMON: Final = 64
+"""Of the hospital's and the model's words; how many of them there is room for is another matter."""
 _LONGEST_TERM: Final = 60
 _LOOKED_AT: Final = 200
 _ACTIVE: Final = frozenset({"active", "intended"})
@@ -31,13 +35,17 @@ Resource = Mapping[str, Any]
 
 def hint_for(dictation: Dictation, model: ModelInfo, q: Query) -> str:
     """The hint for a dictation; empty for a model that was not trained with hints, which would only be confused by it."""
-    return vocabulary(q, dictation.patient_id, dictation.author) if model.vocabulary else ""
+    return vocabulary(q, dictation.patient_id, dictation.author, model.terms) if model.vocabulary else ""
 
 
-def vocabulary(q: Query, patient_id: str, author: str) -> str:
-    """The hint for what ``author`` (a user's id) dictates about this patient; empty when they may read nothing of the record."""
+def vocabulary(q: Query, patient_id: str, author: str, of_model: Iterable[str] = ()) -> str:
+    """The hint for what ``author`` (a user's id) dictates about this patient.
+
+    Of the record only what they may read; ``of_model`` are the words that came with the model. What stands last counts most:
+    a recogniser reads the end of a hint that is too long, and so the patient's own words are the last to be left out.
+    """
     allowed = _permissions(q, author)
-    told: list[str] = []
+    told = _labelled("Termos", (*hospital_words.current(q).words, *of_model), most=MOST_COMMON)
     if "record.read" in allowed:
         told += _labelled("Em uso", _drugs(q, patient_id))
         told += _labelled("Alergias", _allergies(q, patient_id))
@@ -82,11 +90,11 @@ def _allergies(q: Query, patient_id: str) -> Iterator[str]:
             yield _concept(allergy.get("code"))
 
 
-def _labelled(label: str, terms: Iterator[str]) -> list[str]:
+def _labelled(label: str, terms: Iterable[str], most: int = MOST_OF_A_KIND) -> list[str]:
     """One sentence of different terms, or nothing: the form in which Whisper met such words."""
     found: dict[str, str] = {}
     for term in map(_clean, terms):
-        if term and len(found) < MOST_OF_A_KIND:
+        if term and len(found) < most:
             found.setdefault(term.casefold(), term)
     return [f"{label}: {', '.join(found.values())}."] if found else []
 

@@ -26,7 +26,7 @@ _CLINICAL: Final = frozenset(
         "record_version",
     }
 )  # fmt: skip
-_ACCESS: Final = ("security_", "care_ai_switch", "care_template_version")
+_ACCESS: Final = ("security_", "care_ai_switch", "care_template_version", "care_hospital_words")
 _TECHNICAL: Final = ("record_", "store_", "schema_", "sqlite_", "cluster_")
 _AUDIT: Final = "audit_"
 WORDS: Final[dict[Subject, tuple[str, str]]] = {

@@ -29,6 +29,8 @@ class ModelInfo(msgspec.Struct, frozen=True):
     ready: bool
     vocabulary: bool = False
     """A speech model that was trained with prompts: it gains from ``TranscriptionOptions.prompt``; others are given none."""
+    terms: tuple[str, ...] = ()
+    """Words that came with the model and that it should expect in everybody's speech; told to it in ``prompt``, like any other."""
     installed: bool = True
     """False: there is no model yet, and waiting brings none; the provider is only here for the first pack."""
 

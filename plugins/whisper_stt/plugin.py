@@ -14,6 +14,7 @@ from appliance.plugin_api.blas import openblas_environment
 from appliance.plugin_api.engine import EngineHandle, EngineSpec
 from appliance.plugin_api.hooks import Health, HealthCheck, PluginContext, Provider, hookimpl
 from appliance.plugin_api.model_folder import ModelFolder, find_model_folder, weight_bytes
+from appliance.plugin_api.vocabulary import read_vocabulary
 from plugins.whisper_stt.config import WhisperConfig
 from plugins.whisper_stt.messages import TRANSCRIBE, Utterance
 from plugins.whisper_stt.provider import WhisperSpeechToText
@@ -83,6 +84,7 @@ class WhisperPlugin:
             pause_s=config.pause_s,
             in_flight=config.in_flight,
             vocabulary=config.vocabulary and not model.demonstration,
+            terms=_terms(model),
         )
         return [Provider(CAPABILITY, "whisper", provider)]
 
@@ -107,6 +109,15 @@ def _folder(context: PluginContext) -> ModelFolder:
     return find_model_folder(
         configured=config.model, models_dir=context.models_dir, capability=CAPABILITY, demonstration=DEMONSTRATION
     )
+
+
+def _terms(model: ModelFolder) -> tuple[str, ...]:
+    """The words that came with the model. A pack's were looked at when it was taken in; a bad file of a folder is left out."""
+    try:
+        return read_vocabulary(model.path)
+    except ValueError as error:
+        _log.warning("speech: the model's vocabulary can't be used: %s", error)
+        return ()
 
 
 def _footprint(model: ModelFolder, config: WhisperConfig) -> int:

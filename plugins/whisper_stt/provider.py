@@ -47,6 +47,7 @@ class WhisperSpeechToText:
         pause_s: float,
         in_flight: int,
         vocabulary: bool = False,
+        terms: tuple[str, ...] = (),
     ) -> None:
         self._engine = engine
         self._name = folder.name
@@ -55,6 +56,7 @@ class WhisperSpeechToText:
         self._pause_s = pause_s
         self._in_flight = in_flight
         self._vocabulary = vocabulary
+        self._terms = terms if vocabulary else ()
 
     def model(self) -> ModelInfo:
         loaded = self._engine.loaded
@@ -65,6 +67,7 @@ class WhisperSpeechToText:
             demonstration=self._demonstration,
             ready=loaded is not None and self._engine.status is EngineStatus.READY,
             vocabulary=self._vocabulary,
+            terms=self._terms,
         )
 
     async def transcribe(

@@ -14,6 +14,7 @@ import msgspec
 from appliance.operations.packs import coreml_contents, onnx_contents
 from appliance.operations.packs.errors import FORMAT, PICKLE, TRUNCATED
 from appliance.operations.packs.manifest import PackManifest
+from appliance.plugin_api.vocabulary import VOCABULARY_FILE, read_vocabulary
 
 WEIGHTS: Final = ".safetensors"
 INDEX: Final = ".safetensors.index.json"
@@ -63,6 +64,8 @@ def check_file(path: Path, relative: str) -> None:
         _parse_json(path, relative)
     elif suffix in _TEXT_SUFFIXES or path.name in _TEXT_NAMES:
         _check_text(path, relative)
+        if relative == VOCABULARY_FILE:
+            _check_vocabulary(path)
     elif suffix == _SENTENCEPIECE:
         with path.open("rb") as file:
             if file.read(1) != _SENTENCEPIECE_START:
@@ -164,6 +167,13 @@ def _parse_json(path: Path, relative: str) -> Any:
         return msgspec.json.decode(path.read_bytes())
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise FORMAT(file=relative, reason="no JSON") from error
+
+
+def _check_vocabulary(path: Path) -> None:
+    try:
+        read_vocabulary(path.parent)
+    except ValueError as error:
+        raise FORMAT(file=VOCABULARY_FILE, reason=str(error)) from error
 
 
 def _check_text(path: Path, relative: str) -> None:

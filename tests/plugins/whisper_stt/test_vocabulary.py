@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from appliance.plugin_api.capabilities import TranscriptionOptions
 from appliance.plugin_api.engine import CallOptions
 from appliance.plugin_api.messages import Submit
 from appliance.plugin_api.testing import InProcessEngine
+from appliance.plugin_api.vocabulary import VOCABULARY_FILE
 from plugins.whisper_stt.engine import WhisperEngine
 from plugins.whisper_stt.messages import TRANSCRIBE, Utterance
 from plugins.whisper_stt.plugin import CAPABILITY, plugin
@@ -98,6 +100,45 @@ def test_the_demonstration_is_given_no_hint_whatever_is_asked(tiny_config: dict[
     engine = WhisperEngine()
     engine.load(tiny_config | {"demonstration": True})
     assert decoded(engine, HINT).beginning == engine._rules.beginning("pt", "")
+
+
+def test_of_a_hint_that_is_too_long_the_decoder_reads_the_end_where_the_patients_words_are(
+    engine: WhisperEngine,
+) -> None:
+    long = "Termos: " + ", ".join(f"ção{number}ãõ" for number in range(300)) + ". " + HINT
+    row = decoded(engine, long)
+    half = engine._model.dims.n_text_ctx // 2
+    assert len(row.beginning) == half + len(engine._rules.beginning("pt", ""))
+    read = engine._rules.tokenizer("pt").decode(row.beginning[1:half])
+    assert read.endswith(HINT)
+
+
+def test_words_that_came_with_a_model_reach_its_decoder(
+    tmp_path: Path, tiny_whisper: Path, engine: WhisperEngine
+) -> None:
+    active = tmp_path / "models" / CAPABILITY / "active"
+    shutil.copytree(tiny_whisper, active)
+    (active / VOCABULARY_FILE).write_text("# farmácia\nXarelto\nUTI neonatal\n")
+    (provider,) = plugin.register_providers(context(tmp_path), {"whisper": ScriptedEngine(numbered)})
+    model = provider.instance.model()
+    assert (model.vocabulary, model.terms) == (True, ("Xarelto", "UTI neonatal"))
+    hint = f"Termos: {', '.join(model.terms)}."
+    row = decoded(engine, hint)
+    assert hint in engine._rules.tokenizer("pt").decode(row.beginning[1:])
+    (silent,) = plugin.register_providers(context(tmp_path, vocabulary=False), {"whisper": ScriptedEngine(numbered)})
+    assert silent.instance.model().terms == ()
+
+
+def test_a_list_of_words_that_can_not_be_read_does_not_stop_the_model(
+    tmp_path: Path, tiny_whisper: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "mine"
+    shutil.copytree(tiny_whisper, folder)
+    (folder / VOCABULARY_FILE).write_bytes(b"\xff")
+    here = context(tmp_path, model=str(folder))
+    (provider,) = plugin.register_providers(here, {"whisper": ScriptedEngine(numbered)})
+    assert provider.instance.model().terms == ()
+    assert "vocabulary can't be used" in caplog.text
 
 
 @pytest.mark.parametrize(

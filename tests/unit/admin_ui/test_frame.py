@@ -45,9 +45,9 @@ def later(seconds: float, requests: float) -> shapes.Snapshot:
 @pytest.mark.parametrize(
     ("role", "paths"),
     [
-        ("admin", ["/", "/alerts", "/cluster", "/engines", "/plugins", "/jobs", "/people"]),
-        ("it", ["/", "/alerts", "/cluster", "/engines", "/plugins", "/jobs", "/people"]),
-        ("auditor", ["/", "/alerts", "/cluster", "/engines", "/audit"]),
+        ("admin", ["/", "/alerts", "/cluster", "/engines", "/plugins", "/jobs", "/note-templates", "/people"]),
+        ("it", ["/", "/alerts", "/cluster", "/engines", "/plugins", "/jobs", "/note-templates", "/people"]),
+        ("auditor", ["/", "/alerts", "/cluster", "/engines", "/note-templates", "/audit"]),
         ("physician", []),
         ("nurse", []),
     ],

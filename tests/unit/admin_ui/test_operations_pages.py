@@ -11,13 +11,19 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
-from appliance.care import ai_switches
+from appliance.api.care_templates import HOSPITAL, TemplateRoutes, check_route
+from appliance.api.care_words import WordRoutes
+from appliance.care import ai_switches, hospital_words
+from appliance.care.templates import shelf
 from appliance.config.model import Paths
 from appliance.daemon.recurring import Recurring
 from appliance.operations.backup import NOT_RESTORABLE
 from appliance.operations.schedule import Schedule, Task
 from appliance.operations.schedule_memory import Figure
+from appliance.plugin_api.capabilities import ModelInfo
+from appliance.plugin_api.http import AnyRoute
 from appliance.security.audit_export import verify_export
+from appliance.store.database import Database
 from appliance.telemetry.clock import SystemClock
 from tests.api.admin_harness import PASSWORD
 from tests.fakes.chromium import chromium
@@ -27,6 +33,7 @@ from tests.unit.admin_ui.test_process import Dashboard, dashboard
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
 NEW_PASSWORD = "Chuva-na-Serra-31"
+NOW = "2026-01-02T03:04:05.000Z"
 
 
 async def prove() -> Mapping[str, Figure]:
@@ -35,6 +42,13 @@ async def prove() -> Mapping[str, Figure]:
 
 async def fail() -> Mapping[str, Figure]:
     raise NOT_RESTORABLE(exit_code=3)
+
+
+def of_notes(store: Database, *_: object) -> list[AnyRoute]:
+    """Note templates and words, with a speech model that brought a word of its own."""
+    heard = ModelInfo("whisper", "a" * 64, "speech_to_text", False, True, vocabulary=True, terms=("nebulização",))
+    words = WordRoutes(store, lambda: [heard], lambda: NOW).routes()
+    return [*TemplateRoutes(store, lambda: NOW, "soap", HOSPITAL).routes(), check_route(), *words]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -48,7 +62,7 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Das
         schedule.add(Task(name=name, title_pt=pt, title_en=en, every_s=86400.0, run=run))
     schedule.start()
     async with (
-        dashboard(folder, schedule=Recurring(Paths(folder), schedule, SystemClock(), "mac-a")) as one,
+        dashboard(folder, schedule=Recurring(Paths(folder), schedule, SystemClock(), "mac-a"), more=of_notes) as one,
         chromium() as one.chromium,
     ):
         yield one
@@ -122,6 +136,58 @@ async def test_it_switches_an_ai_function_off_for_the_hospital_and_on_again(runn
 async def switched_off(running: Dashboard) -> list[ai_switches.Switch]:
     found = await running.api.store.read(lambda q: ai_switches.state(q, user_id="somebody-else"))
     return [switch for switch in found if not switch.on]
+
+
+async def test_it_edits_a_note_template_is_told_the_line_at_fault_and_returns_to_the_products(
+    running: Dashboard,
+) -> None:
+    async with page_of(running, "it", "/note-templates") as page:
+        row = page.get_by_role("row", name="evolucao")
+        await row.get_by_role("button", name="Editar").click()
+        editor = page.get_by_role("dialog", name="Modelo de nota evolucao")
+        text = editor.get_by_role("textbox", name="Texto do modelo")
+        products = await text.input_value()
+        await text.fill(products.replace('takes = ["S"]', 'takes = ["X"]'))
+        line = products[: products.index('takes = ["S"]')].count("\n") + 1
+        await editor.get_by_role("button", name="Guardar").click()
+        told = editor.get_by_role("alert")
+        await expect(told).to_contain_text(f"linha {line}, 1º título, takes: “X” não serve", timeout=PATIENCE_MS)
+        await photograph(page)
+        await text.fill(products.replace('title = "Conduta"', 'title = "Plano do dia"'))
+        await editor.get_by_role("button", name="Conferir").click()
+        await expect(told).to_contain_text("Pode ser usado. Títulos:", timeout=PATIENCE_MS)
+        await editor.get_by_role("button", name="Guardar").click()
+        await expect(row).to_contain_text("do hospital", timeout=PATIENCE_MS)
+        seen = await running.api.store.read(lambda q: shelf.get(q, "a-clinician", "evolucao"))
+        assert (seen.source, [one.title for one in seen.layout.headings][-1]) == ("hospital", "Plano do dia")
+        await row.get_by_role("button", name="Voltar ao do produto").click()
+        await page.get_by_role("alertdialog").get_by_role("button", name="Voltar ao do produto").click()
+        await expect(row).to_contain_text("do produto", timeout=PATIENCE_MS)
+        assert (await running.api.store.read(lambda q: shelf.get(q, "a-clinician", "evolucao"))).source == "product"
+
+
+async def test_it_keeps_the_hospitals_words_and_sees_those_of_the_model(running: Dashboard) -> None:
+    async with page_of(running, "it", "/note-templates") as page:
+        card = page.locator(".card", has=page.get_by_role("heading", name="Palavras do hospital"))
+        await expect(card).to_contain_text("nebulização", timeout=PATIENCE_MS)
+        await card.get_by_role("textbox").fill("Xarelto\n" + "x" * 61)
+        await card.get_by_role("button", name="Guardar").click()
+        await expect(card.get_by_role("alert")).to_contain_text("A palavra 2 não pode ser usada", timeout=PATIENCE_MS)
+        await card.get_by_role("textbox").fill("Xarelto\n\n UTI neonatal ")
+        await card.get_by_role("button", name="Guardar").click()
+        await expect(card).to_contain_text("Versão 1", timeout=PATIENCE_MS)
+        kept = await running.api.store.read(hospital_words.current)
+        assert (kept.words, kept.version) == (("Xarelto", "UTI neonatal"), 1)
+
+
+async def test_an_auditor_sees_a_template_and_has_nothing_to_change_it_with(running: Dashboard) -> None:
+    async with page_of(running, "auditor", "/note-templates") as page:
+        row = page.get_by_role("row", name="soap")
+        await row.get_by_role("button", name="Ver").click()
+        editor = page.get_by_role("dialog", name="Modelo de nota soap")
+        await expect(editor.get_by_role("textbox")).not_to_be_editable(timeout=PATIENCE_MS)
+        await expect(editor.get_by_role("button")).to_have_count(1)
+        await expect(page.get_by_role("button", name="Novo modelo")).to_have_count(0)
 
 
 async def test_sessions_end_and_a_new_password_lets_in(running: Dashboard) -> None:

@@ -4,8 +4,9 @@ import msgspec
 import pytest
 
 from admin_ui import shapes as ours
-from appliance.api import admin_shapes, care_switches, identity_shapes
-from appliance.care import ai_switches
+from admin_ui import shapes_notes as of_notes
+from appliance.api import admin_shapes, care_switches, care_templates, care_words, identity_shapes
+from appliance.care import ai_switches, model
 from appliance.engines.fleet import EngineReport
 from appliance.operations import schedule_memory
 from appliance.plugin_host.host import PluginReport
@@ -40,9 +41,19 @@ PAIRS = [
     (ours.SwitchRow, ai_switches.Switch),
     (ours.SwitchList, care_switches.Switches),
 ]
+NOTES = [
+    (of_notes.TemplateRow, care_templates.TemplateSummary),
+    (of_notes.TemplateRows, care_templates.TemplateList),
+    (of_notes.TemplateText, care_templates.TemplateView),
+    (of_notes.TemplateCheck, care_templates.CheckedTemplate),
+    (of_notes.HeadingRow, model.Heading),
+    (of_notes.TemplateVersionRow, care_templates.TemplateVersion),
+    (of_notes.WordsRow, care_words.WordsView),
+    (of_notes.TemplateHistory, care_templates.TemplateVersions),
+]
 
 
-@pytest.mark.parametrize(("mine", "core"), PAIRS, ids=lambda shape: shape.__name__)
+@pytest.mark.parametrize(("mine", "core"), PAIRS + NOTES, ids=lambda shape: shape.__name__)
 def test_core_says_every_field_that_the_dashboard_reads(mine: type, core: type) -> None:
     read = {field.encode_name for field in msgspec.structs.fields(mine)}
     said = {field.encode_name for field in msgspec.structs.fields(core)}
