@@ -13,7 +13,7 @@ from appliance.telemetry.logs import configure
 
 EPILOG = (
     "Exit codes: 0 done; 1 failed; 2 wrong usage; 3 prontuario.toml can't be used; 4 another node already serves this home; "
-    "5 doctor found something wrong; 6 no node is running."
+    "5 doctor found something wrong; 6 no node is running; 20-29 setup stopped (docs/install.md)."
 )
 home_option = click.option(
     "--home",
