@@ -31,6 +31,8 @@ COMMANDS = {
     "stt": "make bench-stt",
     "memory": "make bench-memory",
     "speech-out": "make bench-speech-out",
+    "images": "make bench-images",
+    "faces": "make bench-faces",
 }
 
 

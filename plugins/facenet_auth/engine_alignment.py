@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from plugins.facenet_auth.engine_resample import planes, resize
+from plugins.facenet_auth.engine_resample import Areas
 
 Array = npt.NDArray[Any]
 SIDE: Final = 160
@@ -55,7 +55,7 @@ def aligned(picture: Array, landmarks: Array, side: int = SIDE) -> Array:
     )
     region = picture[top:bottom, left:right]
     rows, columns = max(1, (bottom - top) // shrink), max(1, (right - left) // shrink)
-    small = resize(planes(region), rows, columns).transpose(1, 2, 0) if shrink > 1 else region.astype(np.float32)
+    small = Areas(region).resized(rows, columns).transpose(1, 2, 0) if shrink > 1 else region.astype(np.float32)
     # Pixel middles lie at half numbers, and shrinking moves them: see ``_sampled``.
     places = _places(matrix, side)
     across = (places[0] + 0.5 - left) * columns / (right - left) - 0.5

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from plugins.facenet_auth import engine_boxes as geometry
-from plugins.facenet_auth.engine_resample import planes, resize
+from plugins.facenet_auth.engine_resample import Areas
 
 Array = npt.NDArray[Any]
 Network = Callable[[Array], Sequence[Array]]
@@ -67,7 +67,7 @@ class Mtcnn:
 
     def find(self, pictures: Sequence[Array], smallest_px: Sequence[float]) -> list[Found]:
         """``pictures`` (rows, columns, 3) RGB in 0 to 255; of each, faces of ``smallest_px`` and more."""
-        shown = [planes(picture) for picture in pictures]
+        shown = [Areas(picture) for picture in pictures]
         proposed = list(self._pool.map(self._propose, shown, smallest_px))
         owner = np.repeat(np.arange(len(pictures)), [len(boxes) for boxes in proposed])
         boxes, owner = self._refine(shown, np.concatenate(proposed or [_no_boxes()]), owner)
@@ -77,14 +77,14 @@ class Mtcnn:
             for number in range(len(pictures))
         ]
 
-    def _propose(self, picture: Array, smallest_px: float) -> Array:
-        """Square windows of every size that might hold a face; ``picture`` (3, rows, columns)."""
-        height, width = picture.shape[1:]
+    def _propose(self, picture: Areas, smallest_px: float) -> Array:
+        """Square windows of every size that might hold a face."""
+        height, width = picture.rows, picture.columns
         scale = _CELL / smallest_px
         shortest = min(height, width) * scale
         found: list[tuple[Array, Array, Array]] = []
         while shortest >= _CELL:
-            small = resize(picture, int(height * scale + 1), int(width * scale + 1))
+            small = picture.resized(int(height * scale + 1), int(width * scale + 1))
             shifts, odds = self._proposal(_standardised(small[None]))
             boxes, scores, moves = geometry.proposals(shifts[0], odds[0], scale, self._thresholds.proposal)
             kept = geometry.strongest(boxes, scores, _AMONG_ONE_SIZE)
@@ -97,7 +97,7 @@ class Mtcnn:
         kept = geometry.strongest(boxes, scores, _AMONG_ALL)
         return geometry.squared(geometry.shifted(boxes[kept], moves[kept], pixel=0.0))
 
-    def _refine(self, pictures: Sequence[Array], boxes: Array, owner: Array) -> tuple[Array, Array]:
+    def _refine(self, pictures: Sequence[Areas], boxes: Array, owner: Array) -> tuple[Array, Array]:
         boxes, owner, crops = _crops(pictures, boxes, owner, 24)
         shifts, odds = _in_parts(self._refinement, crops, (4, 2))
         passed = odds[:, 1] > self._thresholds.refinement
@@ -105,7 +105,7 @@ class Mtcnn:
         kept = geometry.strongest(boxes, scores, _AMONG_ALL, owner)
         return geometry.squared(geometry.shifted(boxes[kept], shifts[kept])), owner[kept]
 
-    def _land(self, pictures: Sequence[Array], boxes: Array, owner: Array) -> tuple[Array, Array, Array, Array]:
+    def _land(self, pictures: Sequence[Areas], boxes: Array, owner: Array) -> tuple[Array, Array, Array, Array]:
         boxes, owner, crops = _crops(pictures, boxes, owner, 48)
         shifts, points, odds = _in_parts(self._output, crops, (4, 2 * LANDMARKS, 2))
         passed = odds[:, 1] > self._thresholds.output
@@ -128,15 +128,15 @@ def _standardised(pictures: Array) -> Array:
     return np.asarray((pictures - np.float32(127.5)) * np.float32(1 / 128))
 
 
-def _crops(pictures: Sequence[Array], boxes: Array, owner: Array, side: int) -> tuple[Array, Array, Array]:
-    """The boxes that lie in their pictures (3, rows, columns each), whose they are, and what they show."""
+def _crops(pictures: Sequence[Areas], boxes: Array, owner: Array, side: int) -> tuple[Array, Array, Array]:
+    """The boxes that lie in their pictures, whose they are, and what they show."""
     kept, crops = [], []
     for number, (box, whose) in enumerate(zip(boxes, owner, strict=True)):
         picture = pictures[whose]
-        left, top, right, bottom = geometry.windows(box[None], picture.shape[2], picture.shape[1])[0]
+        left, top, right, bottom = geometry.windows(box[None], picture.columns, picture.rows)[0].tolist()
         if right > left and bottom > top:
             kept.append(number)
-            crops.append(resize(picture[:, top:bottom, left:right], side, side))
+            crops.append(picture.resized(side, side, (left, top, right, bottom)))
     places = np.array(kept, dtype=np.intp)
     shown = np.stack(crops) if crops else np.zeros((0, 3, side, side), np.float32)
     return boxes[places], owner[places], _standardised(shown)

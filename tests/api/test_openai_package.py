@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
+import soundfile
 
 from tests.plugins import sounds
 
@@ -35,6 +37,13 @@ def client_over(http: httpx.Client, phone: dict[str, str], token: str | None = N
 
 def recording() -> tuple[str, bytes]:
     return ("consult.flac", Path(sounds.SAMPLE / "consult.flac").read_bytes())
+
+
+def prescription() -> tuple[str, bytes]:
+    """The sentence about azithromycin alone: as good as the whole consult where only the format counts."""
+    file = io.BytesIO()
+    soundfile.write(file, sounds.seconds(37.7, 43.1), sounds.RATE, format="FLAC")
+    return ("sentence.flac", file.getvalue())
 
 
 def model_of(client: openai.OpenAI, capability: str) -> str:
@@ -69,7 +78,7 @@ def test_the_sample_consult_is_transcribed_with_words(client: openai.OpenAI) -> 
 
 @pytest.mark.parametrize("wanted", ["json", "text", "srt", "vtt"])
 def test_the_other_formats(client: openai.OpenAI, wanted: Any) -> None:
-    answer = client.audio.transcriptions.create(model="whisper-1", file=recording(), response_format=wanted)
+    answer = client.audio.transcriptions.create(model="whisper-1", file=prescription(), response_format=wanted)
     text = answer if isinstance(answer, str) else answer.text
     assert "azitromicina" in text
 

@@ -16,7 +16,7 @@ from plugins.facenet_auth import engine_boxes as boxes
 from plugins.facenet_auth.engine_alignment import SIDE, TEMPLATE, aligned, sharpness, similarity
 from plugins.facenet_auth.engine_pictures import PictureError, picture
 from plugins.facenet_auth.engine_pose import HEAD, pose
-from plugins.facenet_auth.engine_resample import planes, resize
+from plugins.facenet_auth.engine_resample import Areas
 from plugins.facenet_auth.messages import MOST_SIDE_PX, Frame
 from tests.fakes.marked_faces import Head, draw, jpeg, png
 from tools.face_models import seeded
@@ -96,11 +96,22 @@ def test_a_large_picture_is_looked_at_in_small() -> None:
 @given(st.integers(1, 23), st.integers(1, 23), st.integers(1, 30), st.integers(1, 30))
 def test_every_new_pixel_is_the_mean_of_what_it_covers(rows: int, columns: int, height: int, width: int) -> None:
     old = np.random.default_rng(rows * 31 + columns).integers(0, 256, (rows, columns, 3)).astype(np.uint8)
-    new = resize(planes(old), height, width)
+    new = Areas(old).resized(height, width)
     for down, across in {(0, 0), (height - 1, width - 1), (height // 2, width // 3)}:
         top, bottom = down * rows // height, -(-(down + 1) * rows // height)
         left, right = across * columns // width, -(-(across + 1) * columns // width)
         assert new[:, down, across] == pytest.approx(old[top:bottom, left:right].mean(axis=(0, 1)), abs=1e-3)
+
+
+def test_a_window_is_resampled_as_if_it_were_cut_out() -> None:
+    old = np.random.default_rng(7).integers(0, 256, (40, 60, 3)).astype(np.uint8)
+    cut = Areas(np.ascontiguousarray(old[5:37, 11:50])).resized(24, 24)
+    assert np.array_equal(Areas(old).resized(24, 24, (11, 5, 50, 37)), cut)
+
+
+def test_sums_beyond_32_bits_do_not_matter() -> None:
+    white = np.full((4096, 4096, 1), 255, np.uint8)
+    assert np.array_equal(Areas(white).resized(7, 5), np.full((1, 7, 5), 255, np.float32))
 
 
 # -- boxes --------------------------------------------------------------------------------------------------------------
@@ -164,7 +175,8 @@ def test_a_face_over_the_pictures_edge_is_filled() -> None:
 
 def test_sharpness_falls_with_blur_and_is_nothing_on_a_wall() -> None:
     sharp = seeded.picture(3, SIDE).astype(np.float32) + 20 * np.random.default_rng(0).normal(size=(SIDE, SIDE, 1))
-    soft = resize(resize(planes(sharp), 40, 40), SIDE, SIDE).transpose(1, 2, 0)
+    quarter = Areas(sharp.clip(0, 255).astype(np.uint8)).resized(40, 40).transpose(1, 2, 0).astype(np.uint8)
+    soft = Areas(quarter).resized(SIDE, SIDE).transpose(1, 2, 0)
     assert sharpness(sharp) > 10 * sharpness(soft)
     assert sharpness(np.full((SIDE, SIDE, 3), 90.0)) == pytest.approx(0.0, abs=1e-9)
 
