@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SYSTEM := $(shell uname -s | sed 's/Darwin/macos/;s/Linux/linux/')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-pair setup-train run test check bench bench-store bench-api bench-engine bench-demo-models bench-chat bench-stt bench-speech-out bench-images bench-memory bench-pair bench-promote bench-failover bench-vip chaos-pair chaos-pair-once chaos-consult-pair pair-trials sim-cluster eval-notes train-demo train-smoke samples chaos-consult chaos-engines parity-faces bench-faces mac-acceptance pkg pkg-wheels pkg-verify pkg-release lock sample clean
+.PHONY: help setup setup-dev setup-pair setup-train run test check bench bench-store bench-api bench-engine bench-demo-models bench-chat bench-stt bench-speech-out bench-images bench-memory bench-pair bench-promote bench-failover bench-vip chaos-pair chaos-pair-once chaos-consult-pair pair-trials sim-cluster eval-notes train-demo train-smoke samples chaos-consult chaos-engines parity-faces bench-faces mac-acceptance pkg pkg-wheels pkg-verify update-bundle pkg-release lock sample clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -125,6 +125,8 @@ pkg-wheels: setup-dev ## fetch the wheels that the macOS package is made of, has
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip download --quiet --no-deps --only-binary=:all: --require-hashes --implementation cp --python-version 3.11 --abi cp311 --abi abi3 --abi none $(foreach n,15 14 13 12 11,--platform macosx_$(n)_0_arm64) --platform macosx_10_9_universal2 --requirement requirements/macos-py311.lock --dest build/pkg/wheelhouse
 pkg-verify: setup-dev ## prove a package: FILE=…; ROOT=root.pem when it must be signed
 	@PYTHONPATH=packaging $(BIN)/python -m pkgmake verify $(FILE) $(if $(ROOT),--root $(ROOT))
+update-bundle: setup-dev ## a signed update for a stick: PKG=….pkg FROM=1.2.0 KEY=….key.pem OUT=folder; NOTES_PT= NOTES_EN= TABLES="plugin/path=file …" PACKS="folder …"
+	@PYTHONPATH=packaging $(BIN)/python -m updatemake --package "$(PKG)" --from "$(FROM)" --key "$(KEY)" --out "$(OUT)" --notes-pt "$(NOTES_PT)" --notes-en "$(NOTES_EN)" $(foreach one,$(TABLES),--table "$(one)") $(foreach one,$(PACKS),--pack "$(one)")
 pkg-release: setup-dev ## on a Mac: sign everything, pack, notarise, staple: VERSION=1.2.3 (DRY=1: only tell the commands)
 	@bash packaging/release/release.sh "$(VERSION)" $(PKG_OUT) $(if $(DRY),--dry-run)
 PKG_OUT = $(or $(OUT),build/pkg/out)

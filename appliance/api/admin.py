@@ -25,6 +25,7 @@ from appliance.api.admin_shapes import (
     Snapshot,
 )
 from appliance.api.admin_sources import AdminSources
+from appliance.api.admin_updates import update_routes
 from appliance.api.audit_export import filter_of, patient_asked_for
 from appliance.api.identity_query import whole_number
 from appliance.engines.fleet import EngineReport
@@ -54,6 +55,7 @@ def routes(sources: AdminSources) -> list[AnyRoute]:
         *drill_routes(sources.drills),
         *engine_routes(sources.engines, sources.restart_engine),
         *pack_routes(sources.packs),
+        *update_routes(sources.updates),
     ]
 
 

@@ -12,6 +12,7 @@ from appliance.api.admin_drills import DrillDesk
 from appliance.api.admin_packs import PackDesk
 from appliance.api.admin_schedule import ScheduleDesk
 from appliance.api.admin_shapes import NodeFacts
+from appliance.api.admin_updates import UpdateDesk
 from appliance.engines.fleet import EngineReport
 from appliance.plugin_api.capabilities import ModelInfo
 from appliance.plugin_api.storage import Store
@@ -50,5 +51,7 @@ class AdminSources:
     """Drills of this node, and what the other one made; None in tools and tests that make none."""
     packs: PackDesk | None = None
     """Model packs; None in tools and tests that have none."""
+    updates: UpdateDesk | None = None
+    """Updates of this node's program; None in tools and tests that have none."""
     restart_engine: Callable[[str], bool] = lambda _name: False
     """``EngineFleet.restart``: whether there is an engine of this name."""

@@ -22,10 +22,12 @@ from appliance.daemon.drills import DrillRoom, DrillSources
 from appliance.daemon.packs_desk import PacksDesk
 from appliance.daemon.record import OpenRecord, RecordSession, RecordSlot
 from appliance.daemon.recurring import Recurring, own_copy, own_proof, scratch
+from appliance.daemon.updates.desk import UpdatesDesk
 from appliance.daemon.watching import Watching
 from appliance.daemon.wiring import Parts, build_api, register_jobs
 from appliance.engines.fleet import EngineFleet
 from appliance.engines.ledger import MemoryLedger
+from appliance.operations.packs.places import Places
 from appliance.operations.schedule import Schedule
 from appliance.plugin_api.hooks import HealthCheck
 from appliance.plugin_host.host import PluginHost
@@ -73,6 +75,7 @@ class Core:
     watching: Watching
     packs: PacksDesk
     drills: DrillRoom
+    updates: UpdatesDesk
 
     async def start_alone(self, stack: AsyncExitStack) -> None:
         """A node alone: open the record, then engines and plugins, then the work that waits; ``stack`` stops them."""
@@ -146,9 +149,12 @@ async def assemble(
     metrics.gauge("log_lines_lost", "Log lines of this process that could not be written").set_function(
         lambda: LOSSES.lines
     )
+    updates = UpdatesDesk(
+        paths, store, metrics, version("prontuario"), places=Places(paths.inbox, config.models.import_from)
+    )
     parts = Parts(
         config=config, paths=paths, clock=clock, metrics=metrics, store=store, standing=standing, desk=desk, blobs=blobs, vault=vault,
-        recurring=recurring, alerts=watching, packs=packs, drills=drills,
+        recurring=recurring, alerts=watching, packs=packs, drills=drills, updates=updates,
         consults=consults, authority=authority, identity=identity, policy=policy, signer=signer, fleet=fleet, host=host,
         jobs=jobs, health=health, version=version("prontuario"),
     )  # fmt: skip
@@ -157,6 +163,7 @@ async def assemble(
         config=config, paths=paths, clock=clock, metrics=metrics, store=store, vault=vault, authority=authority,
         identity=identity, host=host, fleet=fleet, blobs=blobs, jobs=jobs, health=health, application=build_api(parts), record=record,
         recurring=recurring, watching=watching, packs=packs, drills=drills,
+        updates=updates,
     )  # fmt: skip
 
 

@@ -109,11 +109,13 @@ async def _open_control(stack: AsyncExitStack, core: Core, verbs: Mapping[str, V
     )
     every = {
         "enrol": desk.enrol, "enrolment.code": desk.code,
-        "models": lambda _: _models(core), **core.packs.verbs(), **core.recurring.verbs(), **core.drills.verbs(), **verbs,
+        "models": lambda _: _models(core), **core.packs.verbs(), **core.recurring.verbs(), **core.drills.verbs(),
+        **core.updates.verbs(), **verbs,
     }  # fmt: skip
     control = ControlSocket(core.paths.socket("control"), every)
     await control.start()
     stack.push_async_callback(control.stop)
+    core.updates.start(stack)
 
 
 async def _serve_api(core: Core, ready_fd: int | None, stop: asyncio.Event) -> None:

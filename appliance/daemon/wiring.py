@@ -12,6 +12,7 @@ from appliance.api.admin_drills import DrillDesk
 from appliance.api.admin_node import NodeProbe, requests_answered
 from appliance.api.admin_packs import PackDesk
 from appliance.api.admin_sources import AdminSources
+from appliance.api.admin_updates import UpdateDesk
 from appliance.api.application import Application, build_application
 from appliance.api.identity_faces import face_routes
 from appliance.api.identity_faces_guard import confirmed
@@ -55,6 +56,7 @@ class Parts:
     alerts: AlertDesk
     packs: PackDesk
     drills: DrillDesk
+    updates: UpdateDesk
     blobs: BlobStore
     vault: Vault
     authority: Authority
@@ -161,5 +163,6 @@ def _admin_sources(parts: Parts) -> AdminSources:
         alerts=parts.alerts,
         packs=parts.packs,
         drills=parts.drills,
+        updates=parts.updates,
         restart_engine=parts.fleet.restart,
     )

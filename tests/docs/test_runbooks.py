@@ -80,4 +80,5 @@ def test_the_index_names_every_page() -> None:
         "audit-mismatch",
         "clock-off",
         "alerts-not-sent",
+        "update-half-done",
     }

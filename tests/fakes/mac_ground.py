@@ -65,6 +65,7 @@ case "$*" in
   *health_gate.py*) killed gate; [ ! -e "$book/unhealthy-$version" ] ;;
   *"launchd render"*) killed render; [ ! -e "$book/unrendered-$version" ] || exit 1
     for last do :; done; cp -R "$book/plists/." "$last" ;;
+  *"update consult"*) killed consult; [ ! -e "$book/mute-$version" ] || { echo "the note is empty"; exit 1; } ;;
   *version*) [ ! -e "$book/unhealthy-$version" ] ;;
   *) exit 64 ;;
 esac
@@ -151,11 +152,11 @@ class ScratchMac:
         (self.home / "record").write_text("what must never be lost")
 
     def spoil(self, what: str) -> None:
-        """From now on ``unhealthy-<version>`` or ``unrendered-<version>``."""
+        """From now on ``unhealthy-<version>``, ``unrendered-<version>`` or ``mute-<version>`` (no consult gets through)."""
         (self.book / what).touch()
 
     def kill_at(self, step: str) -> None:
-        """The next script that gets to ``step`` is killed there: bootout, bootstrap, print, render, gate."""
+        """The next script that gets to ``step`` is killed there: bootout, bootstrap, print, render, gate, consult."""
         (self.book / "kill-at").write_text(step)
 
     def run(self, program: Path, *words: str, told: str = "", looks: str = "100") -> subprocess.CompletedProcess[str]:

@@ -157,6 +157,16 @@ WORK: Final = (
         pt="O nobreak pede bateria nova.", en="The UPS asks for a new battery.",
     ),
     Rule(
+        name="UpdateHalfDone", severity="warning", condition=_is("update_half_done", 1), for_s=20 * MINUTE_S,
+        runbook="update-half-done", pt="Uma atualização está pela metade há mais de 20 minutos.",
+        en="An update has been half done for over 20 minutes.",
+    ),
+    Rule(
+        name="UpdateStuck", severity="critical", condition=_is("update_stuck", 1), runbook="update-half-done",
+        pt="Uma atualização falhou, e a volta à versão anterior também.",
+        en="An update failed, and the way back to the version before, too.",
+    ),
+    Rule(
         name="AlertsNotSent", severity="warning", condition=Is(PREFIX + "alerts_unsent", ">", 0), for_s=15 * MINUTE_S,
         runbook="alerts-not-sent", pt="Avisos esperam para ser enviados.", en="Alerts wait to be sent.",
     ),

@@ -88,6 +88,8 @@ EXAMPLES: dict[str, Example] = {
     "BatteryLow": gauge("ups_battery_low", 1, 0),
     "UpsSilent": gauge("ups_up", 0, 1),
     "BatteryWorn": gauge("ups_battery_worn", 1, 0),
+    "UpdateHalfDone": gauge("update_half_done", 1, 0),
+    "UpdateStuck": gauge("update_stuck", 1, 0),
     "AlertsNotSent": gauge("alerts_unsent", 3, 0),
 }  # fmt: skip
 

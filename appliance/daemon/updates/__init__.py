@@ -1,0 +1,1 @@
+"""Updates on a running machine: the hands, core's desk, and the synthetic consult."""
