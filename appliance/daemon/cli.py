@@ -71,12 +71,13 @@ def _register() -> None:
         commands_models,
         commands_node,
         commands_operator,
+        commands_setup,
         commands_update,
     )
 
     for module in (
         commands_node, commands_operator, commands_models, commands_backup, commands_audit, commands_care, commands_cluster,
-        commands_launchd, commands_faces, commands_drill, commands_update,
+        commands_launchd, commands_faces, commands_drill, commands_setup, commands_update,
     ):  # fmt: skip
         for command in module.COMMANDS:
             main.add_command(command)
