@@ -14,6 +14,7 @@ import msgspec
 from appliance.config import Paths
 from appliance.daemon.record import READ_ONLY, RecordSession, RecordSlot
 from appliance.operations import set_aside
+from appliance.operations.copy_manifest import CopyGuard
 from appliance.operations.drills.simulation import Copy
 from appliance.operations.orphans import OrphanCollector
 from appliance.operations.proof import prove_blobs, prove_own_copy
@@ -79,7 +80,8 @@ def with_the_record(collector: OrphanCollector, slot: RecordSlot) -> Task:
 
 
 def own_proof(paths: Paths, record: RecordSession, slot: RecordSlot) -> Task:
-    """The restore proof of a node alone; a copy that fails it is made anew."""
+    """The restore proof of a node alone; a copy that fails it is made anew. Blocks a little: reads the keys."""
+    guard = copy_guard(paths)
 
     async def prove() -> Mapping[str, Figure]:
         opened = record.record
@@ -87,7 +89,13 @@ def own_proof(paths: Paths, record: RecordSession, slot: RecordSlot) -> Task:
         assert opened.litestream is not None  # noqa: S101  likewise
         litestream = opened.litestream
         return await prove_own_copy(
-            paths.spool, scratch(paths), paths.database, slot, sync=litestream.barrier.confirm, renew=litestream
+            paths.spool,
+            scratch(paths),
+            paths.database,
+            slot,
+            sync=litestream.barrier.sync,
+            renew=litestream,
+            guard=guard,
         )
 
     return Task(
@@ -98,6 +106,11 @@ def own_proof(paths: Paths, record: RecordSession, slot: RecordSlot) -> Task:
         run=prove,
         here=lambda: record.record is not None and record.record.litestream is not None,
     )
+
+
+def copy_guard(paths: Paths) -> CopyGuard:
+    """What watches over each file of this node's copy. Blocks a little: reads the keys that core has just opened."""
+    return CopyGuard(paths.home / "data", paths.secrets, paths.blobs)
 
 
 def own_copy(paths: Paths, record: RecordSession) -> Copy | None:

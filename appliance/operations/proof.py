@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -16,9 +18,11 @@ from appliance.operations.backup import (
     DAMAGED,
     NO_ROOM,
     NOT_RESTORABLE,
+    RestoreReport,
     check_blobs,
     verify_latest,
 )
+from appliance.operations.copy_manifest import FILE_CHANGED, FILE_MISSING, CopyGuard
 from appliance.operations.schedule_memory import Figure
 from appliance.plugin_api.errors import ProntuarioError, define
 from appliance.plugin_api.storage import Query, Store
@@ -98,39 +102,76 @@ async def prove_own_copy(
     *,
     sync: Callable[[], Awaitable[object]] | None = None,
     renew: Renewable | None = None,
+    guard: CopyGuard | None = None,
 ) -> dict[str, Figure]:
     """Restore what this node's Litestream wrote to ``spool``; with ``renew``, a copy that fails is made anew and proven.
 
-    ``sync`` brings everything that was acknowledged into the spool first.
+    ``sync`` brings everything that was acknowledged into the spool first, and may answer up to which TXID. ``guard`` knows
+    each file of the copy: with it one that is missing or changed is named, keys and blobs too.
 
     Raises:
         ProntuarioError: ``backup.*``; ``backup.renewed`` when all is well again but somebody must look.
     """
     await asyncio.to_thread(require_room, database, scratch)
     at_least = await store.read(count_growing)
-    if sync is not None:
-        await sync()
+    told = await sync() if sync is not None else None
+    txid = told if isinstance(told, int) else None
+    prove = partial(_prove_guarded, spool, scratch, at_least, guard)
     try:
-        report = await verify_latest(spool, scratch, at_least=at_least, read=read_newest)
+        report = await prove(txid)
     except ProntuarioError as error:
-        if renew is None or error.kind.code not in _RENEWABLE:
+        if renew is None or not _of_the_spool(error):
             raise
         aside = await _renew(store, renew, error.kind.code)
-        await verify_latest(spool, scratch, at_least=at_least, read=read_newest)
-        raise RENEWED(code=error.kind.code, aside=aside.name) from error
+        await prove(None)
+        raise RENEWED(code=_which(error), aside=aside.name) from error
     return _figures(report.size_bytes, report.rows, report.seconds, report.read)
 
 
+async def _prove_guarded(
+    spool: Path, scratch: Path, at_least: Mapping[str, int], guard: CopyGuard | None, txid: int | None
+) -> RestoreReport:
+    if guard is None:
+        return await verify_latest(spool, scratch, at_least=at_least, read=read_newest)
+    wrong = await asyncio.to_thread(guard.look, spool, txid, time.time())
+
+    report = await verify_latest(spool, scratch, at_least=at_least, read=guard.reading(read_newest))
+    await asyncio.to_thread(guard.note)
+    if wrong is not None:  # all else is well, and the next proof has a manifest again; somebody must look all the same
+        raise wrong
+    return report
+
+
+def _of_the_spool(error: ProntuarioError) -> bool:
+    """Whether a new copy would be without this fault."""
+    file = str(error.details.get("file", ""))
+    return error.kind.code in _RENEWABLE or (error.kind in {FILE_MISSING, FILE_CHANGED} and "/ltx/" in file)
+
+
+def _which(error: ProntuarioError) -> str:
+    file = str(error.details.get("file", ""))
+    return f"{error.kind.code}: {file}" if file else error.kind.code
+
+
 async def prove_received(
-    replica: Path, position: Position, scratch: Path, database: Path, clock: Clock
+    replica: Path, position: Position, scratch: Path, database: Path, clock: Clock, *, guard: CopyGuard | None = None
 ) -> dict[str, Figure]:
     """Restore what this standby received up to ``position``. ``database``: of about the size that it will have.
 
     Raises:
-        ProntuarioError: ``cluster.copy_damaged``, ``backup.no_room``.
+        ProntuarioError: ``cluster.copy_damaged``, ``backup.no_room``; with a ``guard`` ``backup.file_missing|file_changed``.
     """
     await asyncio.to_thread(require_room, database, scratch)
-    proof = await prove_restore(replica, position, scratch, now=clock.now(), read=read_newest)
+    wrong = None
+    if guard is not None:
+        wrong = await asyncio.to_thread(guard.look_received, replica, position.txid)
+    proof = await prove_restore(
+        replica, position, scratch, now=clock.now(), read=read_newest if guard is None else guard.reading(read_newest)
+    )
+    if guard is not None:
+        await asyncio.to_thread(guard.note)
+    if wrong is not None:
+        raise wrong
     figures = _figures(proof.size_bytes, proof.rows, proof.seconds, proof.read)
     return {**figures, "epoch": position.epoch, "txid": position.txid}
 

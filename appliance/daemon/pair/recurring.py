@@ -12,7 +12,8 @@ from appliance.daemon.pair.drill_partner import PairPartner
 from appliance.daemon.pair.following import Following
 from appliance.daemon.pair.hands import Hands
 from appliance.daemon.pair.neighbour import Neighbour
-from appliance.daemon.recurring import DAY_S, PROOF_EN, PROOF_PT, RESTORE_PROOF, SERVICE, scratch
+from appliance.daemon.recurring import DAY_S, PROOF_EN, PROOF_PT, RESTORE_PROOF, SERVICE, copy_guard, scratch
+from appliance.operations.copy_manifest import CopyGuard
 from appliance.operations.proof import prove_own_copy, prove_received
 from appliance.operations.schedule import Task
 from appliance.operations.schedule_memory import Figure
@@ -22,7 +23,8 @@ LONELY_PROOF: Final = "lonely-proof"
 
 def furnish(core: Core, hands: Hands, following: Following, neighbour: Neighbour) -> None:
     """Give the node its recurring work, and let the other node ask how it goes."""
-    tasks = [_received_proof(core, hands, following, neighbour), _lonely_proof(core, hands)]
+    guard = copy_guard(core.paths)
+    tasks = [_received_proof(core, hands, following, neighbour, guard), _lonely_proof(core, hands, guard)]
     core.recurring.furnish(core.blobs, core.store, tasks, partial(_ask, neighbour))
     neighbour.services[SERVICE] = core.recurring.serve_peer
 
@@ -37,11 +39,13 @@ async def _ask(neighbour: Neighbour, verb: str) -> bytes:
     return await neighbour.call(SERVICE, verb, b"")
 
 
-def _received_proof(core: Core, hands: Hands, following: Following, neighbour: Neighbour) -> Task:
+def _received_proof(core: Core, hands: Hands, following: Following, neighbour: Neighbour, guard: CopyGuard) -> Task:
     async def prove() -> Mapping[str, Figure]:
         receiver = neighbour.receiver
         warm = core.paths.warm_copies / f"{receiver.position.epoch:08d}" / core.paths.database.name
-        return await prove_received(receiver.folder, receiver.position, scratch(core.paths), warm, core.clock)
+        return await prove_received(
+            receiver.folder, receiver.position, scratch(core.paths), warm, core.clock, guard=guard
+        )
 
     return Task(
         name=RESTORE_PROOF,
@@ -53,7 +57,7 @@ def _received_proof(core: Core, hands: Hands, following: Following, neighbour: N
     )
 
 
-def _lonely_proof(core: Core, hands: Hands) -> Task:
+def _lonely_proof(core: Core, hands: Hands, guard: CopyGuard) -> Task:
     """No renewal here: in a pair a damaged spool is mended by a new epoch, which a handover begins."""
 
     async def prove() -> Mapping[str, Figure]:
@@ -62,7 +66,7 @@ def _lonely_proof(core: Core, hands: Hands) -> Task:
         paths = core.paths
         return await prove_own_copy(
             paths.replica(primacy.epoch), scratch(paths), paths.database, core.store,
-            sync=primacy.litestream.barrier.sync,
+            sync=primacy.litestream.barrier.sync, guard=guard,
         )  # fmt: skip
 
     return Task(
