@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT))
 
 import appliance  # noqa: E402  the tree itself, not an installed copy
 from appliance.config.model import Config, Paths, Store  # noqa: E402
+from appliance.operations.doctor.page import checks_page  # noqa: E402
 from appliance.operations.watching.dashboard import dashboard_json  # noqa: E402
 from appliance.operations.watching.rendering import alerts_page, alerts_yaml  # noqa: E402
 from appliance.plugin_api.errors import catalogue  # noqa: E402
@@ -140,10 +141,19 @@ def _default(field: msgspec.structs.FieldInfo) -> Any:
 
 
 def alerts() -> str:
-    """docs/alerts.md: what stands before the mark is written by hand, the table is not."""
-    mark = "<!-- rules -->\n"
-    written = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8").partition(mark)[0]
-    return f"{written}{mark}{alerts_page()}"
+    """docs/alerts.md."""
+    return _below("alerts.md", "<!-- rules -->\n", alerts_page())
+
+
+def doctor() -> str:
+    """docs/doctor.md."""
+    return _below("doctor.md", "<!-- checks -->\n", checks_page())
+
+
+def _below(name: str, mark: str, table: str) -> str:
+    """What stands before the mark is written by hand, the table is not."""
+    written = (ROOT / "docs" / name).read_text(encoding="utf-8").partition(mark)[0]
+    return f"{written}{mark}{table}"
 
 
 WATCHING = "../appliance/operations/watching/"
@@ -153,6 +163,7 @@ PAGES = {
     "api.md": api,
     "metrics.md": page,
     "alerts.md": alerts,
+    "doctor.md": doctor,
     WATCHING + "alerts.yaml": alerts_yaml,
     WATCHING + "dashboard.json": dashboard_json,
 }

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from appliance.config import Paths
-from appliance.daemon.cli import home_option, read_config
+from appliance.daemon.cli import home_option
 from appliance.daemon.commands_backup import aside, orphans
 from appliance.daemon.exits import CommandFailedError, Exit
 from appliance.plugin_api.errors import ProntuarioError
@@ -51,26 +51,31 @@ def enrol(home: Path, user: str, role: str, out: Path, valid_hours: float) -> No
 
 @click.command()
 @home_option
-@click.option("--json", "as_json", is_flag=True, help="For machines: a list of findings.")
-def doctor(home: Path, as_json: bool) -> None:
-    """Check this node and say, for everything that is wrong, the cause and the next step."""
-    from appliance.operations.doctor import run_checks
+@click.option("--json", "as_json", is_flag=True, help="For machines: the report that docs/doctor.md describes.")
+@click.option("--language", type=click.Choice(["pt", "en"]), default="pt", show_default=True, help="What people read.")
+@click.option("--all", "everything", is_flag=True, help="Also what is well and what does not apply.")
+def doctor(home: Path, as_json: bool, language: str, everything: bool) -> None:
+    """Check this node and say, for everything that is wrong, the cause and the next step. It changes nothing.
 
-    findings = run_checks(Paths(home), read_config(home))
+    Exit status 5 when something must be mended. docs/doctor.md lists every check.
+    """
+    from appliance.daemon.examined import line_to
+    from appliance.operations.doctor.checks import CHECKS
+    from appliance.operations.doctor.page import as_text
+    from appliance.operations.doctor.patient import Line
+    from appliance.operations.doctor.run import report, run_checks
+
+    told = report(run_checks(CHECKS, Paths(home), line=Line(line_to(home))))
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(findings)).decode())
+        click.echo(msgspec.json.format(msgspec.json.encode(told)).decode())
     else:
-        for finding in findings:
-            click.echo(f"{_mark(finding.status)} {finding.name}: {finding.cause}")
-            if finding.status != "ok" and finding.next_step:
-                click.echo(f"       {finding.next_step}")
-    if any(finding.status == "failed" for finding in findings):
+        click.echo(as_text(told, language, everything=everything, style=_mark))
+    if told.status == "failed":
         raise CommandFailedError("something is wrong; see above", Exit.UNHEALTHY)
 
 
-def _mark(status: str) -> str:
-    colour = {"ok": "green", "warning": "yellow", "degraded": "yellow", "failed": "red"}.get(status, "cyan")
-    return click.style(f"{status:>8}", fg=colour)
+def _mark(status: str, text: str) -> str:
+    return click.style(text, fg={"ok": "green", "warning": "yellow", "failed": "red"}.get(status, "cyan"))
 
 
 @click.group()

@@ -20,6 +20,7 @@ from appliance.daemon.assembly import Core, assemble
 from appliance.daemon.control import ControlSocket, Verb
 from appliance.daemon.dashboard import prepare_dashboard_device
 from appliance.daemon.enrolment import OperatorDesk
+from appliance.daemon.examined import Examined
 from appliance.daemon.exits import CommandFailedError
 from appliance.daemon.lifeline import announce, stop_event
 from appliance.daemon.lock import HomeLock
@@ -70,7 +71,7 @@ async def _serve(paths: Paths, config: Config, ready_fd: int | None, leash_fd: i
             await core.start_alone(stack)
             watch_alone(stack, core, stop, off)
             await prepare_dashboard_device(core.identity, core.store, paths, core.clock.now())
-            await _open_control(stack, core, {})
+            await _open_control(stack, core, Examined(core).verbs())
             await _serve_api(core, ready_fd, stop)
         log.info("core drains")
     if off.ordered:
@@ -87,7 +88,7 @@ async def _serve_paired(
     node = await open_pair(stack, paths, config)
     watch_paired(stack, node, stop, off)
     await node.core.start_plugins(stack)
-    await _open_control(stack, node.core, node.desk.verbs())
+    await _open_control(stack, node.core, {**node.desk.verbs(), **node.examined.verbs()})
     drained = asyncio.Event()
     serving = asyncio.create_task(_serve_api(node.core, ready_fd, drained), name="api")
     leading = asyncio.create_task(node.run(), name="roles")

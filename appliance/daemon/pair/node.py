@@ -17,6 +17,7 @@ from appliance.cluster.roles import RoleLoop, RoleSettings
 from appliance.cluster.vip_client import VipClient
 from appliance.config import Config, Paths
 from appliance.daemon.assembly import Core, assemble
+from appliance.daemon.examined import Examined
 from appliance.daemon.pair.computing import Computing
 from appliance.daemon.pair.desk import PairDesk
 from appliance.daemon.pair.divergences import SERVICE, Comparison, review_service
@@ -55,6 +56,7 @@ class PairNode:
         self.neighbour = neighbour
         self.roles = roles
         self.desk = desk
+        self.examined = Examined(core)
         self._hands = hands
         self._reign = reign
         self._telling: set[asyncio.Task[None]] = set()
@@ -136,6 +138,7 @@ async def open_pair(stack: AsyncExitStack, paths: Paths, config: Config) -> Pair
     await drills.start()
     stack.push_async_callback(drills.close)
     neighbour.services[SERVICE] = review_service(slot, core.clock)
+    node.examined.join(neighbour)
     furnish(core, hands, following, neighbour)
     furnish_drills(core, PairPartner(drills, hands, neighbour, slot, paths), neighbour)
     computing = Computing(neighbour, core.fleet, share=config.cluster.share_inference)

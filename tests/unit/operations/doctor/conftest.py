@@ -1,0 +1,30 @@
+"""One healthy home is made once; each test breaks a copy of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.unit.operations.doctor.ward import PASSPHRASE, Ward, make_home
+
+
+@pytest.fixture(scope="module")
+def healthy_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("healthy") / "home"
+    make_home(home)
+    return home
+
+
+@pytest.fixture
+def ward(healthy_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ward]:
+    shutil.copytree(healthy_home, tmp_path / "home", copy_function=shutil.copy2, symlinks=True)
+    for path in (tmp_path / "home", *(tmp_path / "home").rglob("*")):
+        if path.is_dir():
+            path.chmod(0o700)
+    monkeypatch.setenv("PRONTUARIO_PASSPHRASE", PASSPHRASE)
+    with ExitStack() as stack:
+        yield Ward(tmp_path, monkeypatch, stack)
