@@ -8,21 +8,26 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import tempfile
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, cast
 
 import msgspec
 
 from appliance.api.openai_errors import error_object
 from appliance.api.openai_models import require_model
+from appliance.api.openai_pictures import PictureChat, has_pictures
 from appliance.api.openai_shapes import ChatCompletionRequest, chat_messages, chat_options
 from appliance.api.queue_places import Place, Queued
-from appliance.plugin_api.capabilities import ChatDelta, ChatModel, ModelInfo, TokenLogprob
+from appliance.care.imaging_forms import NOTICE_EN, NOTICE_PT
+from appliance.plugin_api.capabilities import ChatDelta, ChatModel, ImageDescriber, ModelInfo, TokenLogprob
 from appliance.plugin_api.engine import CallOptions, Lane
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.http import Reply, Request
+from appliance.plugin_api.storage import Store
 from appliance.plugin_host.choice import Abilities, Choice
 
 _DEADLINE_S: Final = 300.0
@@ -37,6 +42,7 @@ class _Answer:
     created: int
     model: ModelInfo
     degraded: bool
+    notice: str = ""
 
     def envelope(self, kind: str) -> dict[str, Any]:
         members: dict[str, Any] = {
@@ -50,22 +56,29 @@ class _Answer:
             members["demonstration_model"] = True
         if self.degraded:
             members["degraded"] = True
+        if self.notice:
+            members["notice"] = self.notice
         return members
 
 
 class ChatCompletions:
-    """Answers conversations with whatever chat model the node offers."""
+    """Answers conversations with whatever chat model the node offers, and those about pictures with its describer."""
 
-    def __init__(self, abilities: Abilities, now: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self,
+        abilities: Abilities,
+        now: Callable[[], float] | None = None,
+        *,
+        spool: Path | None = None,
+        store: Store | None = None,
+    ) -> None:
         self._abilities = abilities
         self._now = now or time.time
+        self._pictures = PictureChat(abilities, spool or Path(tempfile.gettempdir()) / "prontuario-spool", store)
 
     async def create(self, request: Request) -> Reply:
         """The handler. What fails before the first token is an HTTP error, also for a stream that did not have to wait."""
         wanted = await request.body(ChatCompletionRequest)
-        messages, options = chat_messages(wanted), chat_options(wanted)
-        require_model(self._abilities.models(), wanted.model, "chat_model")
-        choice: Choice[ChatModel] = self._abilities.chat_model(wanted)
         queued: Queued[ChatDelta] = Queued()
         call = CallOptions(
             lane=Lane.INTERACTIVE,
@@ -74,17 +87,30 @@ class ChatCompletions:
             whole=not wanted.stream,
             on_queue=queued.told,
         )
-        deltas = choice.instance.chat(messages, options, call)
-        answer = _Answer(
-            f"chatcmpl-{secrets.token_hex(12)}", int(self._now()), choice.instance.model(), choice.degraded
-        )
+        choice: Choice[ChatModel] | Choice[ImageDescriber]
+        notice = ""
+        if has_pictures(wanted):
+            notice = NOTICE_PT if request.language == "pt" else NOTICE_EN
+            choice, deltas = await self._pictures.ask(wanted, call)
+        else:
+            choice, deltas = self._talk(wanted, call)
+        model = choice.instance.model()
+        answer = _Answer(f"chatcmpl-{secrets.token_hex(12)}", int(self._now()), model, choice.degraded, notice)
         if not wanted.stream:
             return Reply(body=await _whole(answer, deltas))
         usage = wanted.stream_options is not None and wanted.stream_options.include_usage
-        pieces = queued.pieces(cast("AsyncGenerator[ChatDelta, None]", deltas))
+        pieces = queued.pieces(deltas)
         first = await anext(pieces, None)
         stream = _chunks(answer, first, pieces, include_usage=usage, language=request.language)
         return Reply(content_type="text/event-stream", stream=stream, headers={"cache-control": "no-store"})
+
+    def _talk(
+        self, wanted: ChatCompletionRequest, call: CallOptions
+    ) -> tuple[Choice[ChatModel], AsyncGenerator[ChatDelta, None]]:
+        messages, options = chat_messages(wanted), chat_options(wanted)
+        require_model(self._abilities.models(), wanted.model, "chat_model")
+        choice: Choice[ChatModel] = self._abilities.chat_model(wanted)
+        return choice, cast("AsyncGenerator[ChatDelta, None]", choice.instance.chat(messages, options, call))
 
 
 async def _whole(answer: _Answer, deltas: AsyncIterator[ChatDelta]) -> dict[str, Any]:

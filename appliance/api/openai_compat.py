@@ -46,7 +46,7 @@ def routes(
 
     With ``store`` the switches in it hold here too: a function that is off is refused with ``ai.switched_off``.
     """
-    chat = ChatCompletions(abilities, now)
+    chat = ChatCompletions(abilities, now, spool=spool, store=store)
     speech = Transcriptions(abilities, spool=spool, max_audio_bytes=max_audio_bytes, max_hours=max_hours)
 
     async def list_models(_request: Request) -> Reply:

@@ -18,12 +18,24 @@ NO_EYES = define(
     "chat.no_eyes",
     422,
     pt=(
-        "O modelo de conversa não vê imagens.",
-        "Envie a imagem em /api/images e peça a análise, ou descreva-a em texto.",
+        "Nenhum modelo deste aparelho conversa sobre imagens.",
+        "Ative um pacote de image_describer, envie a imagem em /api/images ou descreva-a em texto.",
     ),
     en=(
-        "The chat model has no eyes: it takes no images.",
-        "Send the image to /api/images for an analysis, or describe it in text.",
+        "No model of this appliance talks about images.",
+        "Activate a pack of image_describer, send the image to /api/images, or describe it in text.",
+    ),
+)
+REMOTE_PICTURE = define(
+    "chat.image_remote",
+    422,
+    pt=(
+        "Este aparelho não busca imagens na rede: nada sai do prédio.",
+        "Envie a imagem no próprio pedido, como data:image/png;base64,…, ou em /api/images.",
+    ),
+    en=(
+        "This appliance fetches no images from the network: nothing leaves the building.",
+        "Send the image in the request itself, as data:image/png;base64,…, or to /api/images.",
     ),
 )
 FORM_INVALID = define(

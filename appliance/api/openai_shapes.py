@@ -6,22 +6,27 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from appliance.api.openai_errors import NO_EYES
 from appliance.plugin_api.capabilities import ChatMessage, ChatOptions
 from appliance.plugin_api.errors import INVALID
 
 _MAX_STOPS: Final = 4
 _MAX_STOP_CHARACTERS: Final = 256
 _MOST_TOKENS: Final = (1 << 31) - 1
-_PICTURES: Final = frozenset({"image_url", "input_image", "image"})
 _ANY_OBJECT: Final = {"type": "object"}
 
 
+class ImageUrl(msgspec.Struct, frozen=True):
+    """Where a picture is: a ``data:`` address that holds it."""
+
+    url: str
+
+
 class ContentPart(msgspec.Struct, frozen=True):
-    """A part of a message; only text is understood here."""
+    """A part of a message: ``text``, or ``image_url``."""
 
     type: str
     text: str = ""
+    image_url: ImageUrl | None = None
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -71,12 +76,16 @@ class ChatCompletionRequest(msgspec.Struct, frozen=True):
 
 
 def chat_messages(request: ChatCompletionRequest) -> list[ChatMessage]:
-    """The turns as plain text. Raises ``chat.no_eyes`` for pictures, ``invalid`` for other parts that are not text."""
+    """The turns as plain text. Raises ``invalid`` for parts that are not text."""
     messages = []
     for index, message in enumerate(request.messages):
-        role: Literal["system", "user", "assistant"] = "system" if message.role == "developer" else message.role
-        messages.append(ChatMessage(role, _text(message.content, index)))
+        messages.append(ChatMessage(plain_role(message.role), _text(message.content, index)))
     return messages
+
+
+def plain_role(role: Literal["system", "developer", "user", "assistant"]) -> Literal["system", "user", "assistant"]:
+    """The role as models know it."""
+    return "system" if role == "developer" else role
 
 
 def chat_options(request: ChatCompletionRequest) -> ChatOptions:
@@ -100,10 +109,8 @@ def _text(content: str | list[ContentPart] | None, index: int) -> str:
     if isinstance(content, str):
         return content
     name = f"messages[{index}].content"
-    if any(part.type in _PICTURES for part in content):
-        raise NO_EYES(field=name)
     if any(part.type != "text" for part in content):
-        raise INVALID(field=name, name=name, reason="only parts of type text are understood")
+        raise INVALID(field=name, name=name, reason="only parts of type text and image_url are understood")
     return "".join(part.text for part in content)
 
 

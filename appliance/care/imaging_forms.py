@@ -121,6 +121,7 @@ def _provenance(result: Result) -> list[dict[str, Any]]:
     facts = {
         "ai-model": result.model_id,
         "ai-model-sha256": result.model_sha256,
+        "ai-description-model": result.described_by,
         "ai-label-set": result.label_set.name,
         "ai-label-set-sha256": result.label_set.sha256,
         "ai-notice": NOTICE_PT,

@@ -121,6 +121,7 @@ def _result(found: ImageAnalysis, *, demonstration: bool, degraded: bool) -> Res
         model_sha256=found.model_sha256,
         demonstration=demonstration,
         degraded=degraded,
+        described_by=found.described_by,
         heat_label="" if found.heat_map is None else found.heat_map.label,
         heat_frame=0 if found.heat_map is None else found.heat_map.frame,
     )

@@ -55,6 +55,7 @@ class Result(msgspec.Struct, frozen=True):
     degraded: bool
     heat_label: str = ""
     heat_frame: int = 0
+    described_by: str = ""
 
 
 class Analysis(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import msgspec
 
 from appliance.plugin_api.engine import CallOptions
-from appliance.plugin_api.images import ImageAnalysis, ImageFacts, ImageOptions, LabelSet, PatientClaim
+from appliance.plugin_api.images import ImageAnalysis, ImageFacts, ImageOptions, LabelSet, PatientClaim, PictureTurn
 from appliance.plugin_api.paper import LabReport, PaperFacts, PaperPage
 
 SAMPLE_RATE_HZ = 16_000
@@ -312,6 +312,23 @@ class ImageAnalyser(Protocol):
         ...
 
 
+@runtime_checkable
+class ImageDescriber(Protocol):
+    """Puts into words what a medical picture shows; never a diagnosis."""
+
+    def model(self) -> ModelInfo: ...
+
+    def chat(self, turns: Sequence[PictureTurn], max_tokens: int, call: CallOptions) -> AsyncIterator[ChatDelta]:
+        """Go on with a conversation about at least one picture, always with the likeliest next word.
+
+        The last piece has the ``finish_reason`` and the counts; closing the iterator cancels the answer.
+
+        Raises:
+            ProntuarioError: as ``ImageReader``; ``image.conversation``, ``image.conversation_too_long`` (422), engine errors.
+        """
+        ...
+
+
 # -- the cloud ------------------------------------------------------------------------------------------------------
 @runtime_checkable
 class CloudSync(Protocol):
@@ -327,6 +344,7 @@ CAPABILITIES: dict[str, type] = {
     "document_reader": DocumentReader,
     "image_reader": ImageReader,
     "image_analyser": ImageAnalyser,
+    "image_describer": ImageDescriber,
     "face_verifier": FaceVerifier,
     "cloud_sync": CloudSync,
 }

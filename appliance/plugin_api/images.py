@@ -6,6 +6,7 @@ diagnosis.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -96,7 +97,10 @@ class ImageOptions(msgspec.Struct, frozen=True):
 
 
 class ImageAnalysis(msgspec.Struct, frozen=True):
-    """What a model made of a picture. ``findings`` are all labels of the set, highest first; ``frames`` are those that it saw."""
+    """What a model made of a picture. ``findings`` are all labels of the set, highest first; ``frames`` are those that it saw.
+
+    ``described_by``: which model's words the description is, as ``id sha256``.
+    """
 
     facts: ImageFacts
     label_set: LabelSet
@@ -105,5 +109,20 @@ class ImageAnalysis(msgspec.Struct, frozen=True):
     cautions: tuple[Caution, ...] = ()
     heat_map: HeatMap | None = None
     description: str = ""
+    described_by: str = ""
     model_id: str = ""
     model_sha256: str = ""
+
+
+class PicturePart(msgspec.Struct, frozen=True):
+    """A picture where it stands in a conversation: ``image`` is a file as for ``ImageReader``."""
+
+    image: Path
+    frame: int = 0
+
+
+class PictureTurn(msgspec.Struct, frozen=True):
+    """What one side says, in texts and pictures."""
+
+    role: Literal["system", "user", "assistant"]
+    parts: tuple[str | PicturePart, ...]

@@ -15,6 +15,7 @@ from appliance.plugin_api.capabilities import (
     DocumentReader,
     FaceVerifier,
     ImageAnalyser,
+    ImageDescriber,
     ImageReader,
     ModelInfo,
     SpeechToText,
@@ -157,6 +158,10 @@ class PluginAbilities:
     def image_analyser(self, request: Any = None) -> Choice[ImageAnalyser]:
         """Raises ``capability.unavailable`` (503)."""
         return self.choose("image_analyser", request)
+
+    def image_describer(self, request: Any = None) -> Choice[ImageDescriber]:
+        """Raises ``capability.unavailable`` (503)."""
+        return self.choose("image_describer", request)
 
     def face_verifier(self, request: Any = None) -> Choice[FaceVerifier]:
         """Raises ``capability.unavailable`` (503)."""

@@ -10,6 +10,7 @@ from appliance.plugin_api.capabilities import (
     ChatModel,
     DocumentReader,
     ImageAnalyser,
+    ImageDescriber,
     ImageReader,
     ModelInfo,
     SpeechToText,
@@ -49,6 +50,10 @@ class Abilities(Protocol):
         ...
 
     def image_analyser(self, request: Any = None) -> Choice[ImageAnalyser]:
+        """Raises ``capability.unavailable`` (503)."""
+        ...
+
+    def image_describer(self, request: Any = None) -> Choice[ImageDescriber]:
         """Raises ``capability.unavailable`` (503)."""
         ...
 

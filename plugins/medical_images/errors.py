@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from appliance.plugin_api.errors import ErrorKind, ProntuarioError, define
-from plugins.medical_images.messages import UNKNOWN_LABEL, UNKNOWN_LABEL_SET, Refusal
+from plugins.medical_images.messages import BAD_CONVERSATION, TOO_LONG, UNKNOWN_LABEL, UNKNOWN_LABEL_SET, Refusal
 
 UNSUPPORTED = define(
     "image.unsupported",
@@ -61,6 +61,24 @@ LABEL = define(
     404,
     pt=("O conjunto não tem o achado {name}.", "Escolha um achado do conjunto."),
     en=("The label set has no label {name}.", "Choose a label of the set."),
+)
+CONVERSATION = define(
+    BAD_CONVERSATION,
+    422,
+    pt=(
+        "A conversa sobre a imagem está vazia ou seus papéis estão fora de ordem.",
+        "Alterne usuário e assistente e termine no usuário.",
+    ),
+    en=(
+        "The conversation about the image is empty or its roles are out of order.",
+        "Alternate user and assistant and end with the user.",
+    ),
+)
+CONVERSATION_TOO_LONG = define(
+    TOO_LONG,
+    422,
+    pt=("A conversa sobre a imagem não cabe no modelo.", "Envie menos texto ou menos imagens."),
+    en=("The conversation about the image does not fit the model.", "Send less text or fewer images."),
 )
 _KINDS: Final[Mapping[str, ErrorKind]] = {
     kind.code: kind for kind in (UNSUPPORTED, DAMAGED, TOO_LARGE, NO_PIXELS, WRONG_PATIENT, NO_SUCH_FRAME)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -17,13 +17,10 @@ from appliance.plugin_api.errors import INTERNAL, ProntuarioError
 from appliance.plugin_api.images import Finding, HeatMap, LabelSet
 from plugins.medical_images.errors import LABEL, LABEL_SET
 from plugins.medical_images.messages import (
-    DESCRIBE,
     FIND,
     HEAT,
     UNKNOWN_LABEL,
     UNKNOWN_LABEL_SET,
-    Describe,
-    Description,
     Find,
     Found,
     Heat,
@@ -62,13 +59,6 @@ class Looking:
         grid = await self._ask(HEAT, Heat(picture, label_set.name, finding.label), HeatGrid)
         png = await self._reader.png(self._image, finding.frame, HEAT_MAP_SIDE, grid, self._call)
         return HeatMap(finding.label, finding.frame, png)
-
-    async def description(self, frame: int, language: Literal["pt", "en"]) -> str:
-        """The model's words for a frame; empty where it has none."""
-        if not self._known.describes:
-            return ""
-        (picture,) = await self._pictures((frame,))
-        return (await self._ask(DESCRIBE, Describe(picture, language), Description)).text
 
     async def _pictures(self, frames: tuple[int, ...]) -> list[Picture]:
         known = self._known

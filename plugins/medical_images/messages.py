@@ -1,12 +1,13 @@
-"""What travels between the provider and its two children, as msgpack.
+"""What travels between the provider and its children, as msgpack.
 
 The *reader* opens hostile files and gives plain pixels; it may crash without hurting a loaded model. The *model* sees only those
-pixels, one frame a request, so that frames of all users share its batches and either node of a pair may work on them.
+pixels, one frame a request, so that frames of all users share its batches and either node of a pair may work on them. So does the
+*describer*, where there is one, with what people ask about them.
 """
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
@@ -22,8 +23,10 @@ FIND = "find"
 """``Find`` → one ``Found``."""
 HEAT = "heat"
 """``Heat`` → one ``HeatGrid``."""
-DESCRIBE = "describe"
-"""``Describe`` → one ``Description``; only where ``ModelFacts.describes``."""
+
+# -- the describer's requests -------------------------------------------------------------------------------------------
+CONVERSE = "converse"
+"""``Converse`` → ``Said``, piece by piece."""
 
 BILINEAR = 2
 """Pillow's number of that filter."""
@@ -31,6 +34,8 @@ BILINEAR = 2
 # Codes by which the model's child says why a request failed; the reader's are in reading/refusals.py.
 UNKNOWN_LABEL_SET = "image.label_set"
 UNKNOWN_LABEL = "image.label"
+BAD_CONVERSATION = "image.conversation"
+TOO_LONG = "image.conversation_too_long"
 
 
 class Inspect(msgspec.Struct, frozen=True, tag=True):
@@ -134,17 +139,36 @@ class Heat(msgspec.Struct, frozen=True, array_like=True):
     label: str
 
 
-class Describe(msgspec.Struct, frozen=True, array_like=True):
-    """Describe the picture in words."""
+class Turn(msgspec.Struct, frozen=True, array_like=True):
+    """What one side says: texts, and numbers of pictures where they stand among them."""
 
-    picture: Picture
-    language: Literal["pt", "en"] = "pt"
+    role: Literal["system", "user", "assistant"]
+    parts: tuple[str | int, ...]
 
 
-class Description(msgspec.Struct, frozen=True, array_like=True):
-    """The words."""
+class Converse(msgspec.Struct, frozen=True, array_like=True):
+    """Go on with a conversation about pictures (``DescriberFacts.side`` square), each of which stands in it once."""
+
+    turns: tuple[Turn, ...]
+    pictures: tuple[Picture, ...]
+    max_tokens: Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Said(msgspec.Struct, frozen=True, array_like=True):
+    """A piece of the answer; the last one says why it ends, and has the counts."""
 
     text: str
+    finish_reason: Literal["stop", "length"] | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class DescriberFacts(msgspec.Struct, frozen=True):
+    """What the describer's child tells of itself in ``Loaded.info``; ``side`` and ``resample`` as in ``ModelFacts``."""
+
+    side: int
+    resample: int
+    context_tokens: int
 
 
 class ModelFacts(msgspec.Struct, frozen=True):
@@ -159,4 +183,3 @@ class ModelFacts(msgspec.Struct, frozen=True):
     label_sets: tuple[LabelSet, ...]
     resample: int = BILINEAR
     by_modality: dict[str, str] = {}
-    describes: bool = False

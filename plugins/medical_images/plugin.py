@@ -13,14 +13,16 @@ from appliance.plugin_api.engine import EngineHandle, EngineSpec
 from appliance.plugin_api.hooks import Health, HealthCheck, PluginContext, Provider, hookimpl
 from appliance.plugin_api.model_folder import MODEL_FOLDER, ModelFolder, find_model_folder
 from plugins.medical_images.config import ImagesConfig
+from plugins.medical_images.describing import DESCRIBES, PictureDescriber
 from plugins.medical_images.labels import read_label_sets
-from plugins.medical_images.model_spec import image_model_spec, label_folders
+from plugins.medical_images.model_spec import describer_spec, image_model_spec, label_folders
 from plugins.medical_images.provider import ANALYSES, READS, PictureAnalyser, PictureReader
 from plugins.medical_images.reading.limits import MEGAPIXEL, Limits
 from plugins.medical_images.shape import CheckpointError
 
 READER: Final = "image_reader"
 MODEL: Final = "image_model"
+DESCRIBER: Final = "image_describer"
 _READER_BYTES: Final = 1 << 30
 """Python, the decoders, and a file that is compressed as a whole."""
 _BYTES_A_PIXEL: Final = 12
@@ -31,7 +33,7 @@ _READER_STALL_S: Final = 90.0
 
 
 class MedicalImagesPlugin:
-    """Registers both abilities always, the model's engine once there is a model."""
+    """Registers all abilities always, a model's engine once there is the model."""
 
     @hookimpl
     def config_schema(self) -> type:
@@ -40,12 +42,17 @@ class MedicalImagesPlugin:
     @hookimpl
     def register_engines(self, context: PluginContext) -> Sequence[EngineSpec]:
         model = model_folder(context)
-        return [_reader(context.config), *([] if model is None else [_model(context, model.path)])]
+        specs = [_reader(context.config), *([] if model is None else [_model(context, model.path)])]
+        describer = describer_folder(context)
+        return [*specs, *([] if describer is None else [_describer(context.config, describer.path)])]
 
     @hookimpl
     def register_providers(self, context: PluginContext, engines: Mapping[str, EngineHandle]) -> Sequence[Provider]:
         config: ImagesConfig = context.config
-        model = model_folder(context)
+        model, words = model_folder(context), describer_folder(context)
+        describer = PictureDescriber(
+            engines[READER], engines.get(DESCRIBER), folder=words.path if words is not None else Path(DESCRIBES)
+        )
         analyser = PictureAnalyser(
             engines[READER],
             engines.get(MODEL),
@@ -53,9 +60,14 @@ class MedicalImagesPlugin:
             demonstration=model is not None and model.demonstration,
             frames_at_most=config.frames_at_most,
             in_flight=config.in_flight,
+            describer=describer,
         )
         # Also without a model: its first pack is put to work by whoever offers the ability.
-        return [Provider(READS, READER, PictureReader(engines[READER])), Provider(ANALYSES, MODEL, analyser)]
+        return [
+            Provider(READS, READER, PictureReader(engines[READER])),
+            Provider(ANALYSES, MODEL, analyser),
+            Provider(DESCRIBES, DESCRIBER, describer),
+        ]
 
     @hookimpl
     def register_health_checks(self, context: PluginContext) -> Sequence[HealthCheck]:
@@ -76,6 +88,15 @@ def model_folder(context: PluginContext) -> ModelFolder | None:
     config: ImagesConfig = context.config
     found = find_model_folder(
         configured=config.model, models_dir=context.models_dir, capability=ANALYSES, demonstration=Path()
+    )
+    return None if found.demonstration else found
+
+
+def describer_folder(context: PluginContext) -> ModelFolder | None:
+    """The same of the describer. Raises ``model.folder`` (422)."""
+    config: ImagesConfig = context.config
+    found = find_model_folder(
+        configured=config.describer, models_dir=context.models_dir, capability=DESCRIBES, demonstration=Path()
     )
     return None if found.demonstration else found
 
@@ -124,6 +145,15 @@ def _model(context: PluginContext, folder: Path) -> EngineSpec:
         )
     except CheckpointError as error:
         raise MODEL_FOLDER(field="model", missing="a SigLIP config.json") from error
+
+
+def _describer(config: ImagesConfig, folder: Path) -> EngineSpec:
+    try:
+        return describer_spec(
+            DESCRIBER, model=folder, context_tokens=config.describer_context_tokens, precision=config.precision
+        )
+    except CheckpointError as error:
+        raise MODEL_FOLDER(field="describer", missing="a Gemma 3 config.json with a vision tower") from error
 
 
 plugin = MedicalImagesPlugin()

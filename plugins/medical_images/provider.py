@@ -11,6 +11,7 @@ from appliance.plugin_api.capabilities import ModelInfo
 from appliance.plugin_api.engine import CallOptions, EngineHandle, EngineStatus
 from appliance.plugin_api.errors import UNAVAILABLE
 from appliance.plugin_api.images import Caution, ImageAnalysis, ImageFacts, ImageOptions, LabelSet, PatientClaim
+from plugins.medical_images.describing import PictureDescriber
 from plugins.medical_images.errors import LABEL, LABEL_SET
 from plugins.medical_images.looking import Looking
 from plugins.medical_images.messages import ModelFacts
@@ -44,7 +45,7 @@ class PictureReader:
 class PictureAnalyser:
     """An ``ImageAnalyser``; without an engine (no pack is active) it is never ready.
 
-    ``frames_at_most`` and ``in_flight`` as in the plugin's configuration.
+    ``frames_at_most`` and ``in_flight`` as in the plugin's configuration; ``describer`` says in words what is seen, if asked to.
     """
 
     def __init__(
@@ -56,8 +57,9 @@ class PictureAnalyser:
         demonstration: bool,
         frames_at_most: int,
         in_flight: int,
+        describer: PictureDescriber | None = None,
     ) -> None:
-        self._reader, self._model = Reader(reader), model
+        self._reader, self._model, self._describer = Reader(reader), model, describer
         self._name, self._demonstration = folder.name, demonstration
         self._frames_at_most, self._in_flight = frames_at_most, in_flight
 
@@ -91,7 +93,7 @@ class PictureAnalyser:
         if finding is None:
             raise LABEL(field="heat_map", name=drawn)
         heat_map = await looking.heat_map(label_set, finding)
-        words = await looking.description(finding.frame, options.language) if options.description else ""
+        words, writer = await self._described(image, finding.frame, options, call)
         model = self.model()
         return ImageAnalysis(
             facts=seen,
@@ -101,9 +103,17 @@ class PictureAnalyser:
             cautions=_cautions(seen, frames, label_set),
             heat_map=heat_map,
             description=words,
+            described_by=writer,
             model_id=model.id,
             model_sha256=model.sha256,
         )
+
+    async def _described(self, image: Path, frame: int, options: ImageOptions, call: CallOptions) -> tuple[str, str]:
+        """The words, and whose they are; nothing where they were not asked for or nobody can."""
+        if self._describer is None or not options.description:
+            return "", ""
+        words, writer = await self._describer.describe(image, frame, options.language, call), self._describer.model()
+        return words, f"{writer.id} {writer.sha256}" if words else ""
 
     def _facts(self) -> ModelFacts | None:
         loaded = None if self._model is None else self._model.loaded

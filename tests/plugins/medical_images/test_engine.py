@@ -62,7 +62,7 @@ def test_it_keeps_the_contract_of_engines(tiny_siglip: Path) -> None:
     assert loaded.model_sha256 == weight_sha256(tiny_siglip)
     assert not loaded.demonstration
     facts = msgspec.convert(loaded.info, ModelFacts)
-    assert (facts.side, facts.resample, facts.describes) == (IMAGE_SIZE, 2, False)
+    assert (facts.side, facts.resample) == (IMAGE_SIZE, 2)
     assert [one.name for one in facts.label_sets] == ["radiology", "pathology", "dermatology"]
     assert facts.by_modality["CR"] == "radiology"
 

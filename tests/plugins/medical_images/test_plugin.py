@@ -13,9 +13,11 @@ import pytest
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.hooks import PluginContext
 from plugins.medical_images.config import ImagesConfig
-from plugins.medical_images.messages import Find
-from plugins.medical_images.plugin import MODEL, READER, plugin
+from plugins.medical_images.describing import DESCRIBES
+from plugins.medical_images.messages import Converse, Find
+from plugins.medical_images.plugin import DESCRIBER, MODEL, READER, plugin
 from plugins.medical_images.provider import ANALYSES, READS, spread
+from tests.checkpoints.gemma_eyes import make_tiny_gemma_with_eyes
 from tests.fakes.scripted_engine import ScriptedEngine
 
 
@@ -45,7 +47,7 @@ def test_registering_imports_no_library_that_opens_files() -> None:
 async def test_without_a_model_pictures_are_read_and_nothing_scores_them(tmp_path: Path) -> None:
     here = context(tmp_path)
     assert [spec.name for spec in plugin.register_engines(here)] == [READER]
-    assert offered(here) == {READS: True, ANALYSES: False}  # offered all the same: for the first pack
+    assert offered(here) == {READS: True, ANALYSES: False, DESCRIBES: False}  # offered all the same: for the first pack
     (check,) = plugin.register_health_checks(here)
     health = await check.check()
     assert (health.status, health.message_pt != "") == ("not_configured", True)
@@ -64,7 +66,7 @@ async def test_with_a_model_they_are_looked_at(tmp_path: Path, tiny_siglip: Path
     assert model.footprint_bytes > 0
     assert model.probe is not None
     assert msgspec.msgpack.decode(model.probe[1], type=Find).label_set == "radiology"
-    assert offered(here) == {READS: True, ANALYSES: True}
+    assert offered(here) == {READS: True, ANALYSES: True, DESCRIBES: False}
     (check,) = plugin.register_health_checks(here)
     assert (await check.check()).status == "ok"
 
@@ -74,6 +76,27 @@ def test_a_folder_that_holds_another_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"")
     with pytest.raises(ProntuarioError, match=r"model\.folder"):
         plugin.register_engines(context(tmp_path, model=str(tmp_path)))
+
+
+@pytest.mark.parametrize("configured", [True, False])
+def test_a_gemma_with_eyes_describes_them_also_without_an_analyser(tmp_path: Path, configured: bool) -> None:
+    tiny = make_tiny_gemma_with_eyes(tmp_path / "tiny")
+    if not configured:
+        active = tmp_path / "models" / DESCRIBES / "active"
+        active.parent.mkdir(parents=True)
+        active.symlink_to(tiny)
+    here = context(tmp_path, **({"describer": str(tiny)} if configured else {}))
+    _reader, words = plugin.register_engines(here)
+    assert (words.name, words.config["folder"]) == (DESCRIBER, str(tiny.resolve()))
+    assert words.footprint_bytes > 1 << 30
+    assert words.probe is not None
+    assert msgspec.msgpack.decode(words.probe[1], type=Converse).turns[0].parts[0] == 0
+    assert offered(here) == {READS: True, ANALYSES: False, DESCRIBES: True}
+
+
+def test_a_describer_without_eyes_is_refused(tmp_path: Path, tiny_siglip: Path) -> None:
+    with pytest.raises(ProntuarioError, match="vision tower"):
+        plugin.register_engines(context(tmp_path, describer=str(tiny_siglip)))
 
 
 def test_a_larger_frame_needs_a_larger_reader(tmp_path: Path) -> None:
