@@ -10,7 +10,7 @@ from appliance.operations.doctor.model import COMMON, Check, CommonVerdict, Find
 from appliance.operations.doctor.run import Report
 
 MARKS: Final = {
-    "ok": ("bem", "well"),
+    "ok": ("ok", "ok"),
     "warning": ("atenção", "warning"),
     "failed": ("FALHA", "FAILED"),
     "skipped": ("—", "—"),

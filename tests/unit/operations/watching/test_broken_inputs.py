@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -33,7 +32,6 @@ from appliance.operations.watching.conditions import snapshot
 from appliance.operations.watching.feed import AlertFeed
 from appliance.operations.watching.node_figures import AuditCheck, show_machine
 from appliance.operations.watching.outbox import Outbox
-from appliance.operations.watching.rules import RULES
 from appliance.operations.watching.targets import DeliveryError, Notice
 from appliance.plugin_api.engine import EngineSpec, EngineStatus
 from appliance.security import audit
@@ -306,8 +304,3 @@ def test_litestream_that_stopped_and_jobs_given_up(box: Box) -> None:
     up.set(0)
     ended.labels("draft", "dead").inc()
     box.expect("CopyStopped", "JobsGivenUp", within=70)
-
-
-def test_every_alert_of_the_box_is_fired_above() -> None:
-    words = {node.value for node in ast.walk(ast.parse(Path(__file__).read_text())) if isinstance(node, ast.Constant)}
-    assert {rule.name for rule in RULES if rule.on_box} <= words
