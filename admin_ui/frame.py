@@ -31,10 +31,12 @@ ENTRIES: Final = (
     Entry("/alerts", "nav.alerts", "notifications_active", frozenset({"node.read"})),
     Entry("/cluster", "nav.cluster", "sync_alt", frozenset({"node.read"})),
     Entry("/engines", "nav.engines", "memory", frozenset({"node.read"})),
+    Entry("/models", "nav.models", "inventory_2", frozenset({"node.read"})),
     Entry("/plugins", "nav.plugins", "extension", frozenset({"plugin.read"})),
     Entry("/jobs", "nav.jobs", "task_alt", frozenset({"job.read"})),
     Entry("/note-templates", "nav.templates", "article", frozenset({"node.read"})),
     Entry("/people", "nav.people", "phonelink_lock", frozenset({"user.manage", "device.manage"})),
+    Entry("/faces", "nav.faces", "face", frozenset({"user.manage"})),
     Entry("/audit", "nav.audit", "policy", frozenset({"audit.read"})),
 )
 THEMES: Final = (

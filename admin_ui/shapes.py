@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from admin_ui.shapes_packs import WorkRow
+
 
 class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The machine and core's process. Sizes in bytes, times in seconds."""
@@ -93,6 +95,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     plugins: list[PluginRow] | None = None
     models: list[ModelRow] | None = None
     job_counts: dict[str, int] | None = None
+    pack_work: WorkRow | None = None
 
 
 class JobRow(msgspec.Struct, frozen=True):

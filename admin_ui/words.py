@@ -7,8 +7,10 @@ from typing import Final, Literal
 
 from admin_ui.words_alerts import ALERTS_WORDS
 from admin_ui.words_cluster import CLUSTER_WORDS
+from admin_ui.words_faces import FACES_WORDS
 from admin_ui.words_notes import NOTES_WORDS
 from admin_ui.words_operations import OPERATIONS_WORDS
+from admin_ui.words_packs import PACKS_WORDS
 
 Language = Literal["pt", "en"]
 Words = Callable[..., str]
@@ -286,7 +288,9 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     **ALERTS_WORDS,
     **CLUSTER_WORDS,
     **NOTES_WORDS,
+    **FACES_WORDS,
     **OPERATIONS_WORDS,
+    **PACKS_WORDS,
 }
 
 

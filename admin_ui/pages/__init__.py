@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from admin_ui.pages import alerts, audit, cluster, engines, jobs, login, overview, people, plugins, templates
+from admin_ui.pages import (
+    alerts,
+    audit,
+    cluster,
+    engines,
+    faces,
+    jobs,
+    login,
+    models,
+    overview,
+    people,
+    plugins,
+    templates,
+)
 from admin_ui.pages.base import dashboard_page
 from admin_ui.session import SessionStore
 
@@ -14,9 +27,11 @@ def register(sessions: SessionStore) -> None:
     dashboard_page(sessions, "/alerts", alerts.build)
     dashboard_page(sessions, "/cluster", cluster.build)
     dashboard_page(sessions, "/engines", engines.build)
+    dashboard_page(sessions, "/models", models.build)
     dashboard_page(sessions, "/plugins", plugins.build)
     plugins.register_plugin_pages(sessions)
     dashboard_page(sessions, "/jobs", jobs.build)
     dashboard_page(sessions, "/note-templates", templates.build)
     dashboard_page(sessions, "/people", people.build)
+    dashboard_page(sessions, "/faces", faces.build)
     dashboard_page(sessions, "/audit", audit.build)

@@ -25,7 +25,8 @@ from appliance.api.identity_faces_shapes import (
 from appliance.plugin_api.errors import INVALID, catalogue
 from appliance.plugin_api.http import SELF, AnyRoute, Reply, Request, Route
 from appliance.plugin_api.storage import Store, Transaction
-from appliance.security import users
+from appliance.security import audit, users
+from appliance.security.audit import AuditEvent
 from appliance.security.errors import AUTH_DEVICE_REQUIRED
 from appliance.security.faces import consent
 from appliance.security.faces.challenges import Caller, Challenge
@@ -38,6 +39,8 @@ TAG: Final = "faces"
 _MANAGE: Final = "user.manage"
 _BODY_BYTES: Final = MOST_FRAMES * (MOST_PICTURE_BYTES * 4 // 3 + 8) + 4096
 _SMALL_BODY_BYTES: Final = 4096
+REASONS: Final = ("left", "asked", "mistaken", "misuse", "other")
+"""Why an administrator deletes a template: codes, since the audit log holds no free text."""
 _MAGIC: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 _NOT_KEPT: Final = {"cache-control": "no-store"}
 
@@ -56,7 +59,8 @@ def face_routes(desk: FaceDesk, identity: Identity, store: Store) -> list[AnyRou
         Route("GET", mine, SELF, api.state, "One's own face: enrolled or not, and the consent text", None, FaceState, TAG),
         Route("DELETE", mine, SELF, api.delete_mine, "Take the consent back and destroy one's own template",
               None, FaceDeleted, TAG),
-        Route("DELETE", "/api/users/{user_id}/face", _MANAGE, api.delete_theirs, "Destroy a person's face template",
+        Route("DELETE", "/api/users/{user_id}/face", _MANAGE, api.delete_theirs,
+              "Destroy a person's face template; ?reason= is kept in the audit log",
               None, FaceDeleted, TAG),
         Route("GET", confirmation, SELF, confirming.state, "Whether this session is confirmed, and what needs it",
               None, ConfirmationState, TAG),
@@ -116,12 +120,28 @@ class _FaceApi:
     async def delete_theirs(self, request: Request) -> Reply:
         user_id = request.parameters["user_id"]
         request.about(resource=f"user/{user_id}")
+        reason = _reason_of(request)
         await self._store.read(partial(users.get_user, user_id=user_id))
-        return await self._delete(request, user_id)
+        return await self._delete(request, user_id, reason)
 
-    async def _delete(self, request: Request, user_id: str) -> Reply:
+    async def _delete(self, request: Request, user_id: str, reason: str = "") -> Reply:
         by = request.principal.user_id
-        return await request.commit(lambda tx: Reply(body=FaceDeleted(self._desk.delete(tx, user_id, by=by))))
+
+        def change(tx: Transaction) -> Reply:
+            deleted = self._desk.delete(tx, user_id, by=by)
+            if reason:
+                audit.append(tx, self._reason(request, user_id, reason))
+            return Reply(body=FaceDeleted(deleted))
+
+        return await request.commit(change)
+
+    def _reason(self, request: Request, user_id: str, reason: str) -> AuditEvent:
+        """Beside the event of the request itself, which has no room for it."""
+        who = request.principal
+        return AuditEvent(
+            at=self._desk.instant(), action="delete face", user_id=who.user_id, device_id=who.device_id,
+            session_id=who.session_id, resource=f"user/{user_id}", status=200, detail_code=reason,
+        )  # fmt: skip
 
 
 class _ConfirmationApi:
@@ -146,6 +166,14 @@ def _caller(request: Request) -> Caller:
     if certificate is None:
         raise AUTH_DEVICE_REQUIRED()
     return Caller.of(request.principal, certificate)
+
+
+def _reason_of(request: Request) -> str:
+    """One of ``REASONS``, or none. Raises ``invalid`` (422)."""
+    reason = request.query.get("reason", "")
+    if reason and reason not in REASONS:
+        raise INVALID(field="reason", name="reason", reason=" | ".join(REASONS))
+    return reason
 
 
 def _check_pictures(frames: tuple[bytes, ...]) -> None:

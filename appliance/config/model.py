@@ -321,6 +321,11 @@ class Paths:
         return self.home / "inbox"
 
     @property
+    def face_evaluation(self) -> Path:
+        """The figures that the face threshold rests on, kept by ``prontuario faces evaluate``."""
+        return self.home / "data" / "face-evaluation.json"
+
+    @property
     def pack_keys(self) -> Path:
         """Public keys (``*.pem``) of those whose model packs this hospital trusts; outside ``models``, which travels to the peer."""
         return self.home / "trust" / "packs"

@@ -20,6 +20,7 @@ from appliance.daemon.cli import home_option, read_config
 from appliance.daemon.exits import CommandFailedError
 from appliance.plugin_api.capabilities import FaceVerifier
 from appliance.plugin_api.errors import ProntuarioError
+from appliance.telemetry.clock import SystemClock, instant
 
 if TYPE_CHECKING:
     from appliance.plugin_host.host import PluginHost
@@ -90,8 +91,22 @@ def evaluate(  # noqa: PLR0917  click's own way of calling
     except ProntuarioError as error:
         raise CommandFailedError(f"{error.sentence('en')} {error.next_step('en')} ({error.kind.code})") from error
     click.echo(msgspec.json.encode(report).decode() if as_json else as_text(report))
+    if model is None and report.claim is not None:
+        _keep(report, Paths(home))
     if report.claim_refused:
         raise CommandFailedError(report.claim_refused)
+
+
+def _keep(report: Report, paths: Paths) -> None:
+    """What the threshold rests on, for the dashboard: the figures, and nothing of the pictures."""
+    from appliance.security.faces.calibration import Kept, keep
+
+    names = set(Kept.__struct_fields__) - {"at"}
+    told = {name: value for name, value in msgspec.structs.asdict(report).items() if name in names}
+    try:
+        keep(paths.face_evaluation, Kept(at=instant(SystemClock().now()), **told))
+    except OSError as error:
+        click.echo(f"The dashboard can't show these figures: {paths.face_evaluation}: {error.strerror}.", err=True)
 
 
 def pictures_in(folder: Path) -> dict[str, list[Path]]:

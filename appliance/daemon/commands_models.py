@@ -28,6 +28,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="For machines
 folder_argument = click.argument(
     "folder", type=click.Path(exists=True, file_okay=False, path_type=Path, resolve_path=True)
 )
+source_argument = click.argument("source", type=click.Path(exists=True, path_type=Path, resolve_path=True))
 file_type = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -60,10 +61,10 @@ def list_models(home: Path, as_json: bool) -> None:
 
 @models.command("import")
 @home_option
-@folder_argument
+@source_argument
 @json_option
-def import_pack(home: Path, folder: Path, as_json: bool) -> None:
-    """Take a signed pack in from FOLDER, checking every byte; what serves is not touched.
+def import_pack(home: Path, source: Path, as_json: bool) -> None:
+    """Take a signed pack in from SOURCE, a folder or a plain .tar of one, checking every byte; what serves is not touched.
 
     Interrupted, it goes on where it stopped when the command is given again. Then: prontuario models activate.
     """
@@ -72,8 +73,8 @@ def import_pack(home: Path, folder: Path, as_json: bool) -> None:
     _as_owner(home)
     with _sentences():
         intake = Intake(_shelf(home))
-        with _progress(intake.look(folder).size, "Importing") as on_bytes:
-            manifest = intake.take_in(folder, on_bytes)
+        with _progress(intake.look(source).size, "Importing") as on_bytes:
+            manifest = intake.take_in(source, on_bytes)
     if as_json:
         click.echo(msgspec.json.encode(manifest).decode())
         return

@@ -9,6 +9,7 @@ from appliance.api import admin, care, fhir, identity, openai_compat
 from appliance.api.admin_alerts import AlertDesk
 from appliance.api.admin_cluster import ClusterDesk
 from appliance.api.admin_drills import DrillDesk
+from appliance.api.admin_faces import admin_face_routes
 from appliance.api.admin_node import NodeProbe, requests_answered
 from appliance.api.admin_packs import PackDesk
 from appliance.api.admin_sources import AdminSources
@@ -93,6 +94,7 @@ def build_api(parts: Parts) -> Application:
         [
             *confirmed(_clinical_routes(parts), faces),
             *face_routes(faces, parts.identity, parts.store),
+            *admin_face_routes(faces, parts.store, parts.paths.face_evaluation),
             *_node_routes(parts),
         ],
         identity=parts.identity,

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from appliance.api.admin_faces import admin_face_routes
 from appliance.api.identity_faces import face_routes
 from appliance.api.identity_faces_guard import GUARDED, confirmed
 from appliance.config.model import Faces
@@ -108,7 +109,8 @@ async def faces_node(folder: Path, config: Faces = ON, real: FaceVerifier | None
         vaults.append(vault)
         desk = FaceDesk(store, vault, clock, config, lambda: real or faces)
         notes: list[AnyRoute] = [Route(*where, "self", _note, "Do it", dict) for where in GUARDED.values()]
-        return [*face_routes(desk, identity, store), *confirmed(notes, desk)]
+        shown = admin_face_routes(desk, store, folder / "evaluation.json")
+        return [*face_routes(desk, identity, store), *confirmed(notes, desk), *shown]
 
     async with identity_node(folder, more) as node:
         yield FacesNode(node, faces, vaults[0])

@@ -6,6 +6,7 @@ counts the attempt as wrong; ``learn`` or ``compare`` asks the model and judges;
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -58,6 +59,24 @@ class FaceState(msgspec.Struct, frozen=True):
     consent_version: str
     consent_text: str
     consents: list[consent.Consent]
+
+
+class FaceStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """How faces are set up on this node. ``lacks``: what a person can't use them for want of; empty when nothing is missing.
+
+    ``model_version`` and ``sha256`` are empty without a model that is ready; times in seconds.
+    """
+
+    enabled: bool
+    lacks: Literal["", "plugin", "model", "loading", "threshold"]
+    model: str
+    sha256: str
+    model_version: str
+    threshold: float | None
+    required_for: tuple[str, ...]
+    confirmed_s: float
+    challenge_s: float
+    steps: int
 
 
 class FaceDesk:
@@ -174,6 +193,26 @@ class FaceDesk:
             consent_text=consent.text(language),
             consents=consent.history(q, user_id),
         )
+
+    def standing(self) -> FaceStanding:
+        """How faces are set up now; the model is told whether or not they are switched on."""
+        config, model, version, threshold = self._config, None, "", None
+        lacks: Literal["", "plugin", "model", "loading", "threshold"] = "plugin"
+        with contextlib.suppress(ProntuarioError):
+            verifier = self._verifier()
+            model, version, threshold = verifier.model(), verifier.model_version(), verifier.threshold()
+            lacks = "" if threshold is not None else "threshold"
+            if not model.ready:
+                lacks = "loading" if model.installed else "model"
+        return FaceStanding(
+            enabled=config.enabled, lacks=lacks, model=model.id if model else "", sha256=model.sha256 if model else "",
+            model_version=version, threshold=threshold, required_for=config.required_for, confirmed_s=config.confirmed_s,
+            challenge_s=config.challenge_s, steps=config.steps,
+        )  # fmt: skip
+
+    def instant(self) -> str:
+        """Now, as a FHIR instant."""
+        return self._time.instant()
 
     def confirm_by_password(self, tx: Transaction, session_id: str) -> Confirmation:
         """The session counts as confirmed; the caller has checked the password."""

@@ -45,9 +45,23 @@ def later(seconds: float, requests: float) -> shapes.Snapshot:
 @pytest.mark.parametrize(
     ("role", "paths"),
     [
-        ("admin", ["/", "/alerts", "/cluster", "/engines", "/plugins", "/jobs", "/note-templates", "/people"]),
-        ("it", ["/", "/alerts", "/cluster", "/engines", "/plugins", "/jobs", "/note-templates", "/people"]),
-        ("auditor", ["/", "/alerts", "/cluster", "/engines", "/note-templates", "/audit"]),
+        (
+            "admin",
+            [
+                "/",
+                "/alerts",
+                "/cluster",
+                "/engines",
+                "/models",
+                "/plugins",
+                "/jobs",
+                "/note-templates",
+                "/people",
+                "/faces",
+            ],
+        ),
+        ("it", ["/", "/alerts", "/cluster", "/engines", "/models", "/plugins", "/jobs", "/note-templates", "/people"]),
+        ("auditor", ["/", "/alerts", "/cluster", "/engines", "/models", "/note-templates", "/audit"]),
         ("physician", []),
         ("nurse", []),
     ],

@@ -4,13 +4,26 @@ import msgspec
 import pytest
 
 from admin_ui import shapes as ours
+from admin_ui import shapes_faces as of_faces
 from admin_ui import shapes_notes as of_notes
-from appliance.api import admin_shapes, care_switches, care_templates, care_words, identity_shapes
+from admin_ui import shapes_packs as of_packs
+from appliance.api import (
+    admin_faces_shapes,
+    admin_packs_shapes,
+    admin_shapes,
+    care_switches,
+    care_templates,
+    care_words,
+    identity_faces_shapes,
+    identity_shapes,
+)
 from appliance.care import ai_switches, model
 from appliance.engines.fleet import EngineReport
 from appliance.operations import schedule_memory
+from appliance.operations.packs import examination, manifest, picture, places, work
 from appliance.plugin_host.host import PluginReport
 from appliance.security import audit_export, audit_heads, devices, sessions, users
+from appliance.security.faces import calibration, desk, evaluation, overview
 from appliance.store import job_records
 
 PAIRS = [
@@ -20,6 +33,27 @@ PAIRS = [
     (ours.HealthRow, admin_shapes.HealthRow),
     (ours.ModelRow, admin_shapes.ModelRow),
     (ours.Snapshot, admin_shapes.Snapshot),
+    (of_packs.WorkRow, work.Work),
+    (of_packs.WrongFile, examination.Wrong),
+    (of_packs.Told, examination.Told),
+    (of_packs.PackRow, picture.PackView),
+    (of_packs.PackText, picture.PackText),
+    (of_packs.FileRow, manifest.PackFile),
+    (of_packs.Shelf, admin_packs_shapes.Shelved),
+    (of_packs.Offer, admin_packs_shapes.Offer),
+    (of_packs.PlaceList, admin_packs_shapes.PlaceList),
+    (of_packs.PlaceRow, places.Place),
+    (of_packs.EntryRow, places.Entry),
+    (of_packs.Listing, places.Listing),
+    (of_packs.Begun, admin_shapes.Done),
+    (of_faces.FacePicture, admin_faces_shapes.FacePicture),
+    (of_faces.EnrolledRow, admin_faces_shapes.EnrolledRow),
+    (of_faces.FacePerson, overview.Enrolled),
+    (of_faces.AttemptRow, overview.Attempt),
+    (of_faces.FaceStanding, desk.FaceStanding),
+    (of_faces.Basis, calibration.Basis),
+    (of_faces.Rate, evaluation.Rate),
+    (of_faces.FaceDeleted, identity_faces_shapes.FaceDeleted),
     (ours.JobRow, job_records.JobRow),
     (ours.JobList, admin_shapes.JobList),
     (ours.AccessRow, admin_shapes.AccessRow),
@@ -62,5 +96,6 @@ def test_core_says_every_field_that_the_dashboard_reads(mine: type, core: type) 
 
 def test_every_shape_is_compared() -> None:
     compared = {mine for mine, _ in PAIRS} | {ours.AdminPageRow, ours.Problem}
-    structs = {one for one in vars(ours).values() if isinstance(one, type) and issubclass(one, msgspec.Struct)}
+    every = [*vars(ours).values(), *vars(of_packs).values(), *vars(of_faces).values()]
+    structs = {one for one in every if isinstance(one, type) and issubclass(one, msgspec.Struct)}
     assert structs == compared

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from appliance.config.model import Paths
 from appliance.daemon.cli import main
 from appliance.daemon.exits import Exit
+from appliance.security.faces.calibration import read
 from tests.fakes.scripted_faces import ScriptedFaces, picture
 
 
@@ -60,6 +62,23 @@ def test_every_picture_is_compared_and_a_claim_that_holds_is_given(pairs: Path, 
     assert report["claim"]["bound"] <= 0.005
     assert report["claim"]["row"]["false_rejects"]["errors"] == 0
     assert "independent" in report["caution"]
+
+
+def test_the_figures_of_a_claim_are_kept_for_the_dashboard_and_nothing_of_the_pictures(
+    pairs: Path, scripted: ScriptedFaces
+) -> None:
+    home = pairs.parent / "home"
+    (home / "data").mkdir(parents=True)
+    assert evaluate(pairs).exit_code == 0
+    assert read(Paths(home).face_evaluation) is None, "without a claim there is no threshold that rests on it"
+    assert evaluate(pairs, "--claim", "0.005").exit_code == 0
+    kept = read(Paths(home).face_evaluation)
+    assert kept is not None
+    assert kept.claim is not None
+    assert (kept.sha256, kept.people, kept.claim.far) == (scripted.model().sha256, 12, 0.005)
+    told = Paths(home).face_evaluation.read_text()
+    assert "p0" not in told
+    assert "blurred" not in told
 
 
 def test_for_people_it_is_a_table_and_what_to_write_into_the_settings(pairs: Path, scripted: ScriptedFaces) -> None:
