@@ -225,24 +225,27 @@ class ChatEngine:
         """Let waiting rows join while there is room for them."""
         if not self._new or not self._gathered(buckets):
             return
-        while (row := self._next(buckets)) is not None:
+        while (chosen := self._next(buckets)) is not None:
+            row, first = chosen
             self._new.remove(row)
             self._urgent.discard(row.request_id)
-            buckets.insert([row])
+            buckets.insert(row, first=first)
             self._running[row.request_id] = row.user
             self._counters.prompt_tokens += len(row.prompt)
 
-    def _next(self, buckets: Buckets) -> Row | None:
-        """Urgent rows first; then of whoever has fewest rows running, the one that came first: a hundred requests are one person's.
+    def _next(self, buckets: Buckets) -> tuple[Row, bool] | None:
+        """The row that joins next, and whether it may take what is kept for a person's first.
+
+        Urgent rows first; then of whoever has fewest rows running, the one that came first: a hundred requests are one person's.
 
         None when that one has to wait for room: a smaller one of somebody with more rows does not slip past it. Only behind
-        prompts of its own length that are still being read it lets others go first.
+        prompts of its own length that are still being read does it let others go first.
         """
         held = Counter(self._running.values())
         for row in sorted(self._new, key=lambda row: (row.request_id not in self._urgent, held[row.user])):
             first = not held[row.user] or row.request_id in self._urgent
             if buckets.may_read(row, first=first):
-                return row if buckets.room_for(row, first=first) else None
+                return (row, first) if buckets.room_for(row, first=first) else None
         return None
 
     def _gathered(self, buckets: Buckets) -> bool:

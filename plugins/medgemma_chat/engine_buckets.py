@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import bisect
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -13,6 +15,7 @@ from mlx_lm.generate import BatchGenerator
 from plugins.medgemma_chat.engine_limits import KvBudget, PrefillPace, with_reserve
 from plugins.medgemma_chat.engine_prefix import SHARED, PrefixCache
 from plugins.medgemma_chat.engine_rows import Row
+from plugins.medgemma_chat.engine_shares import Groups, TimeShare, crowd_of, group_for
 
 EDGES: Final = (1024, 4096, 16384, 65536)
 """Prompt lengths (tokens) where a new bucket begins; within one, padding at most quadruples a row."""
@@ -52,6 +55,7 @@ class Buckets:
         max_rows: int,
         max_reading: int,
         edges: tuple[int, ...] = EDGES,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._make = make
         self._budget = budget
@@ -60,7 +64,10 @@ class Buckets:
         self._max_rows = max_rows
         self._max_reading = max_reading
         self._edges = edges
-        self._buckets: dict[int, _Bucket] = {}
+        self._clock = clock
+        self._buckets: dict[tuple[int, int], _Bucket] = {}
+        """By the place of their prompts' length among the edges, and by group (``engine_shares``)."""
+        self._share = TimeShare()
         self._turns_given = 0
         self.prefill_s = 0.0
         self.decode_s = 0.0
@@ -77,9 +84,8 @@ class Buckets:
         """Whether the row may join now, by number and by memory; ``first``: it may take what is kept for a person's first."""
         if len(self) >= (with_reserve(self._max_rows) if first else self._max_rows):
             return False
-        place = self._place(row)
         longest = {key: [one.longest for one in bucket.rows.values()] for key, bucket in self._buckets.items()}
-        longest.setdefault(place, []).append(row.longest)
+        longest.setdefault(self._key(row, first=first), []).append(row.longest)
         return (self._budget.fits if first else self._budget.fits_beside_others)(longest.values())
 
     def may_read(self, row: Row, *, first: bool = False) -> bool:
@@ -88,31 +94,39 @@ class Buckets:
         A batch reads so many prompts together, and what comes after them in order: whoever came late would wait for all of
         one person's. So these wait outside, where people take turns.
         """
-        bucket = self._buckets.get(self._place(row))
+        bucket = self._buckets.get(self._key(row, first=first))
         most = with_reserve(self._max_reading) if first else self._max_reading
         return bucket is None or len(bucket.reading) < most
 
-    def insert(self, rows: list[Row]) -> None:
-        """Let the rows join, each behind the longest beginning of its prompt that is known."""
-        for row in rows:
-            place = self._place(row)
-            bucket = self._buckets.get(place)
-            if bucket is None:
-                bucket = self._buckets[place] = _Bucket(self._make(), {}, {})
-            bucket.insert(row, self._prefixes)
+    def insert(self, row: Row, *, first: bool = False) -> None:
+        """Let the row join, behind the longest beginning of its prompt that is known."""
+        key = self._key(row, first=first)
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._buckets[key] = _Bucket(self._make(), {}, {}, group=key[1])
+        bucket.insert(row, self._prefixes)
 
     def step(self) -> Iterator[list[Token]]:
         """One token for every answering row, a chunk for every row that is still reading; a bucket at a time.
 
         While a short prompt waits for its first token, longer ones that are only being read let it go first for some steps.
+        While others are answered, a crowd's rows are stepped for a part of the time.
         """
-        active = self._whose_turn(
-            [self._buckets[place] for place in sorted(self._buckets) if self._buckets[place].rows]
-        )
+        crowd = crowd_of(self._people())
+        held_up = crowd if not self._share.may_step else None
+        rows = [bucket for _, bucket in sorted(self._buckets.items(), key=_by_key) if bucket.rows]
+        active = self._whose_turn([bucket for bucket in rows if bucket.group != held_up])
         decoding = self.decoding
         reading = sum(len(bucket.reading) for bucket in active)
         for bucket in active:
-            yield self._step_one(bucket, self._pace.tokens(reading, others_wait=decoding))
+            began = self._clock()
+            tokens = self._step_one(bucket, self._pace.tokens(reading, others_wait=decoding))
+            if crowd is not None:
+                mx.synchronize(
+                    bucket.generator.stream
+                )  # a step runs on after it was asked for, and into the next one's time
+                self._share.spent(self._clock() - began, by_crowd=bucket.group == crowd)
+            yield tokens
 
     @property
     def decoding(self) -> bool:
@@ -154,8 +168,19 @@ class Buckets:
             bucket.generator.close()
         self._buckets.clear()
 
-    def _place(self, row: Row) -> int:
-        return bisect.bisect_right(self._edges, len(row.prompt))
+    def _key(self, row: Row, *, first: bool) -> tuple[int, int]:
+        """Where the row belongs, as things are now."""
+        return bisect.bisect_right(self._edges, len(row.prompt)), group_for(row.user, self._people(), modest=first)
+
+    def _people(self) -> Groups:
+        groups: Groups = (Counter(), Counter())
+        for bucket in self._buckets.values():
+            groups[bucket.group].update(row.user for row in bucket.rows.values())
+        return groups
+
+
+def _by_key(item: tuple[tuple[int, int], _Bucket]) -> tuple[int, int]:
+    return item[0]
 
 
 @dataclass(slots=True)
@@ -165,6 +190,7 @@ class _Bucket:
     generator: BatchGenerator
     rows: dict[int, Row]
     reading: dict[int, _Reading]
+    group: int
 
     @property
     def decoding(self) -> bool:

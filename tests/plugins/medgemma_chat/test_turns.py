@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import msgspec
@@ -139,6 +140,35 @@ def test_places_that_come_free_go_to_whoever_has_fewer_until_both_have_the_same(
         for _ in range(4):  # the newcomer before has been read by then
             engine.step()
     assert sorted(engine._running.values()) == ["ana", "ana", "bia", "bia"]
+
+
+def tokens_of(engine: ChatEngine, user: str) -> list[int]:
+    """How many tokens each row of ``user`` has said so far."""
+    assert engine._buckets is not None
+    rows = (row for bucket in engine._buckets._buckets.values() for row in bucket.rows.values())
+    return sorted(row.completion_tokens for row in rows if row.user == user)
+
+
+def test_while_another_is_answered_a_crowd_gets_a_quarter_of_the_steps_and_alone_it_gets_all(
+    tiny_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = greedy(tiny_config, monkeypatch, batch_size=8)
+    assert engine._buckets is not None
+    ticks = itertools.count()
+    engine._buckets._clock = lambda: float(next(ticks))  # every step of a batch takes a second
+    submit(engine, HUNDRED, request("só uma", max_tokens=60), "bia|p1")
+    steps_to_first_word(engine, HUNDRED)
+    (first,), before = tokens_of(engine, "bia"), tokens_of(engine, "ana")
+    for _ in range(45):
+        engine.step()
+    (later,), after = tokens_of(engine, "bia"), tokens_of(engine, "ana")
+    assert later - first == 45
+    gained = [one - other for one, other in zip(after, before, strict=True)]
+    assert all(13 <= tokens <= 17 for tokens in gained)  # one of hers for three of bia's
+    engine.cancel(HUNDRED)
+    for _ in range(5):
+        engine.step()
+    assert tokens_of(engine, "ana") == [tokens + 5 for tokens in after]
 
 
 def test_a_prompt_is_not_read_behind_all_of_another_persons(tiny_config: dict[str, Any]) -> None:
