@@ -30,6 +30,8 @@ from appliance.operations.updates.window import within
 INSTALL_LIMIT_S: Final = 3600.0
 CONSULT_LIMIT_S: Final = 1200.0
 HANDOVER_LIMIT_S: Final = 120.0
+ANSWER_LIMIT_S: Final = 30.0
+MODEL_LIMIT_S: Final = 3600.0
 _POLL_S: Final = 0.5
 Tell = Callable[..., Mapping[str, Any]]
 
@@ -73,12 +75,13 @@ class MacHands:
         told = self._ask("cluster.status").get("status")
         return msgspec.convert(told, ClusterStatus) if told is not None else None
 
-    def _ask(self, verb: str, **arguments: Any) -> Mapping[str, Any]:
-        """A running core's answer, or ``{"error": …}``."""
+    def _ask(self, verb: str, limit_s: float = ANSWER_LIMIT_S, **arguments: Any) -> Mapping[str, Any]:
+        """A running core's answer, or ``{"error": …}``; a core that hangs is one that does not answer."""
+        socket = Paths(self._home).socket("control")
         try:
-            return asyncio.run(ask(Paths(self._home).socket("control"), verb, **arguments))
+            return asyncio.run(asyncio.wait_for(ask(socket, verb, **arguments), limit_s))
         except OSError as error:
-            return {"error": error.strerror or str(error)}
+            return {"error": error.strerror or type(error).__name__}
 
     # -- forward ----------------------------------------------------------------------------------------------------------
     def place(self, state: State) -> None:
@@ -117,7 +120,7 @@ class MacHands:
     def models(self, state: State) -> None:
         """See ``Hands.models``. A pack that serves already is left alone by core."""
         for pack in state.packs:
-            told = self._ask("models.activate", pack=pack.name)
+            told = self._ask("models.activate", MODEL_LIMIT_S, pack=pack.name)
             if "error" in told:
                 raise FAILED(step=Step.MODELS, reason=f"{pack.name}: {told['error']}")
 

@@ -17,7 +17,7 @@ from appliance.operations.updates.errors import ASKED, NOTHING, UNFINISHED
 from appliance.operations.updates.fitness import FreeBytes, check_room, check_schema, check_version, free_bytes
 from appliance.operations.updates.journal import Place
 from appliance.operations.updates.manifest import PACK, TABLE, UpdateManifest
-from appliance.operations.updates.state import Pack, State, Step
+from appliance.operations.updates.state import Pack, State, Step, noted
 from appliance.store.migrate import Migration, known_migrations
 from appliance.telemetry.clock import Clock, instant
 
@@ -76,7 +76,7 @@ class Preparation:
         intake = Intake(self._shelf())
         for part in manifest.of_kind(PACK):
             intake.look(staged / "packs" / part.name)
-        state = self._first(manifest, staged)
+        state = noted(self._first(manifest, staged), instant(self._clock.now()), "begun")
         self._place.save(state)
         return state
 
@@ -113,7 +113,7 @@ class Preparation:
         state = self._place.load()
         if state is None or state.step is Step.ROLLED_BACK:
             raise NOTHING()
-        state = turn_round(state, ASKED.code)
+        state = turn_round(noted(state, instant(self._clock.now()), "asked", ASKED.code), ASKED.code)
         self._place.save(state)
         return state
 

@@ -119,6 +119,10 @@ class Runner:
                 state = self._write(after(noted(state, self._now(), "skipped")))
             else:
                 state = self._failed(state, _KINDS[order.reason](reason="the other node was not in step for too long"))
+        if not state.entries or state.entries[-1].step is not state.step:
+            state = self._write(
+                noted(state, self._now(), "failed" if state.step is Step.STUCK else "done", state.failure)
+            )
         self._book.remember(state)
         return state
 

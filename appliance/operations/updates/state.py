@@ -32,13 +32,17 @@ UNTOUCHED: Final = frozenset({Step.TURN})
 """Nothing on this machine is different yet."""
 
 
+What = Literal["begun", "done", "skipped", "failed", "asked"]
+"""``asked``: a person wants the version before."""
+
+
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One line of an update's history: ``number`` counts from 1, ``at`` is an instant, ``code`` an error's or empty."""
 
     number: int
     at: str
     step: Step
-    what: Literal["begun", "done", "skipped", "failed"]
+    what: What
     code: str = ""
 
 
@@ -83,7 +87,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return self.step not in UNTOUCHED and self.step not in {Step.DONE, Step.ROLLED_BACK}
 
 
-def noted(state: State, at: str, what: Literal["begun", "done", "skipped", "failed"], code: str = "") -> State:
+def noted(state: State, at: str, what: What, code: str = "") -> State:
     """The state with one more line about its present step."""
     entry = Entry(len(state.entries) + 1, at, state.step, what, code)
     return msgspec.structs.replace(state, entries=(*state.entries, entry))

@@ -129,6 +129,8 @@ def test_taking_back_is_confirmed_and_told(place: Place, stick: Path) -> None:
     state = place.load()
     assert state is not None
     assert (state.step, state.failure) == (Step.ROLLED_BACK, "update.asked_back")
+    told = [(one.step.value, one.what) for one in state.entries]
+    assert (told[:2], told[-1]) == ([("turn", "begun"), ("turn", "asked")], ("rolled-back", "done"))
 
 
 def test_one_command_at_a_time(place: Place, stick: Path) -> None:

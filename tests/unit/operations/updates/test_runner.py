@@ -56,9 +56,10 @@ def lives(fault: Step | None, *, paired: bool, heals: bool) -> Iterator[tuple[in
             return
 
 
-@pytest.mark.parametrize("heals", [True, False])
-@pytest.mark.parametrize("paired", [True, False])
-@pytest.mark.parametrize("fault", FORWARD_FAULTS)
+@pytest.mark.parametrize(
+    ("fault", "paired", "heals"),
+    [*((fault, paired, True) for fault in FORWARD_FAULTS for paired in (True, False)), (Step.SWITCH, True, False)],
+)
 def test_killed_anywhere_it_ends_whole(fault: Step | None, paired: bool, heals: bool) -> None:
     first = msgspec.structs.replace(FIRST, confirmed=not paired)
     kills = 0
@@ -86,7 +87,7 @@ def test_what_is_done_is_written_down_before_and_after() -> None:
     assert [(one.number, one.step.value, one.what) for one in ended.entries] == [
         (1, "turn", "skipped"), (2, "place", "begun"), (3, "place", "done"), (4, "switch", "begun"), (5, "switch", "done"),
         (6, "prove", "begun"), (7, "prove", "done"), (8, "models", "begun"), (9, "models", "done"), (10, "lead", "begun"),
-        (11, "lead", "done"),
+        (11, "lead", "done"), (12, "done", "done"),
     ]  # fmt: skip
     switching = next(one for one in book.written if one.step is Step.SWITCH and one.entries[-1].what == "begun")
     assert switching.switched, "it is on the disk before the first job is stopped"
