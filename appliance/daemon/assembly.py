@@ -27,7 +27,6 @@ from appliance.daemon.watching import Watching
 from appliance.daemon.wiring import Parts, build_api, register_jobs
 from appliance.engines.fleet import EngineFleet
 from appliance.engines.ledger import MemoryLedger
-from appliance.operations.packs.places import Places
 from appliance.operations.schedule import Schedule
 from appliance.plugin_api.hooks import HealthCheck
 from appliance.plugin_host.host import PluginHost
@@ -120,10 +119,7 @@ async def assemble(
     identity = Identity(store, vault, authority, clock, config.security, policy=policy)
     stack.callback(identity.close)
     fleet = EngineFleet(MemoryLedger(config.memory.ai_bytes or int(psutil.virtual_memory().total * AI_SHARE)), metrics)
-    host = PluginHost(config, paths, store=store, fleet=fleet)
-    host.load()
-    policy.register(host.permissions())
-    _count_fallbacks(host, metrics)
+    host = _loaded_host(config, paths, store, fleet, policy=policy, metrics=metrics)
     jobs, signer, blobs = JobQueue(store, clock, metrics), HeadSigner.open(paths, vault), BlobStore(paths.blobs)
     consults = Consults(
         store=store, blobs=blobs, vault=vault, abilities=host.abilities, jobs=jobs, clock=clock,
@@ -143,15 +139,9 @@ async def assemble(
             signer=signer, authority=authority, node=node, version=version("prontuario"),
         )
     )  # fmt: skip
-    health = _health(config, host, fleet, record)
-    health.add(HealthCheck("schedule", recurring.health))
-    health.add(HealthCheck("log", LOSSES.health))
-    metrics.gauge("log_lines_lost", "Log lines of this process that could not be written").set_function(
-        lambda: LOSSES.lines
-    )
-    updates = UpdatesDesk(
-        paths, store, metrics, version("prontuario"), places=Places(paths.inbox, config.models.import_from)
-    )
+    health = _health(config, host, fleet, record, recurring)
+    _count_lost_lines(metrics)
+    updates = UpdatesDesk.of(paths, store, metrics, config)
     parts = Parts(
         config=config, paths=paths, clock=clock, metrics=metrics, store=store, standing=standing, desk=desk, blobs=blobs, vault=vault,
         recurring=recurring, alerts=watching, packs=packs, drills=drills, updates=updates,
@@ -162,9 +152,24 @@ async def assemble(
     return Core(
         config=config, paths=paths, clock=clock, metrics=metrics, store=store, vault=vault, authority=authority,
         identity=identity, host=host, fleet=fleet, blobs=blobs, jobs=jobs, health=health, application=build_api(parts), record=record,
-        recurring=recurring, watching=watching, packs=packs, drills=drills,
-        updates=updates,
+        recurring=recurring, watching=watching, packs=packs, drills=drills, updates=updates,
     )  # fmt: skip
+
+
+def _loaded_host(
+    config: Config, paths: Paths, store: RecordSlot, fleet: EngineFleet, *, policy: Policy, metrics: Metrics
+) -> PluginHost:
+    """The plugins found and asked; none of them runs yet."""
+    host = PluginHost(config, paths, store=store, fleet=fleet)
+    host.load()
+    policy.register(host.permissions())
+    _count_fallbacks(host, metrics)
+    return host
+
+
+def _count_lost_lines(metrics: Metrics) -> None:
+    lost = metrics.gauge("log_lines_lost", "Log lines of this process that could not be written")
+    lost.set_function(lambda: LOSSES.lines)
 
 
 def _count_fallbacks(host: PluginHost, metrics: Metrics) -> None:
@@ -176,12 +181,16 @@ def _count_fallbacks(host: PluginHost, metrics: Metrics) -> None:
     host.abilities.fell_back = lambda capability: fallbacks.labels(capability).inc()
 
 
-def _health(config: Config, host: PluginHost, fleet: EngineFleet, record: RecordSession) -> HealthRegistry:
+def _health(
+    config: Config, host: PluginHost, fleet: EngineFleet, record: RecordSession, recurring: Recurring
+) -> HealthRegistry:
     health = HealthRegistry()
     for check in [*host.health_checks(), *fleet.health_checks()]:
         health.add(check)
     if config.store.litestream:
         health.add(HealthCheck("litestream", record.health))
+    health.add(HealthCheck("schedule", recurring.health))
+    health.add(HealthCheck("log", LOSSES.health))
     return health
 
 

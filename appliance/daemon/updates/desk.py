@@ -10,13 +10,14 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from appliance.api.admin_updates import FoundUpdate
-from appliance.config import Paths
+from appliance.config import Config, Paths
 from appliance.daemon.enrolment import OPERATOR
 from appliance.daemon.record import READ_ONLY, RecordSlot
 from appliance.operations.packs.places import Places
@@ -63,7 +64,7 @@ class Told(msgspec.Struct):
 class UpdatesDesk:
     """Implements ``appliance.api.admin_updates.UpdateDesk``.
 
-    ``version``: of the running program; ``places``: where bundles are looked for. ``place`` is found where the program lies.
+    ``program``: the running one's version; ``places``: where bundles are looked for. ``place`` is found where the program lies.
     """
 
     def __init__(
@@ -71,19 +72,25 @@ class UpdatesDesk:
         paths: Paths,
         slot: RecordSlot,
         metrics: Metrics,
-        version: str,
+        program: str,
         *,
         places: Places,
         place: Place | None = None,
     ) -> None:
         self._place, self._places, self._home = place or Place(own_prefix()), places, paths.home
         self._told_file = paths.home / "data" / "updates-told.json"
-        self._slot, self._version = slot, version
+        self._slot, self._version = slot, program
         self._peer: CallPeer | None = None
         half = metrics.gauge("update_half_done", "Whether an update is between two versions on this node")
         half.set_function(lambda: float(self._is(lambda state: state.half_done)))
         stuck = metrics.gauge("update_stuck", "Whether an update failed and its way back, too")
         stuck.set_function(lambda: float(self._is(lambda state: state.step is Step.STUCK)))
+
+    @classmethod
+    def of(cls, paths: Paths, slot: RecordSlot, metrics: Metrics, config: Config) -> UpdatesDesk:
+        """Of the running program, with bundles looked for where packs are."""
+        places = Places(paths.inbox, config.models.import_from)
+        return cls(paths, slot, metrics, version("prontuario"), places=places)
 
     # -- UpdateDesk -------------------------------------------------------------------------------------------------------
     async def look(self) -> UpdateReport:
