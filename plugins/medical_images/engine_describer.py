@@ -1,13 +1,13 @@
 """The describer's child: a Gemma 3 with eyes answers conversations about pictures, always with the likeliest next token.
 
-A step takes in one piece of one conversation (some words, or a picture), and gives every conversation that is being answered one
-token. They share no batch: few people ask for words about a picture at a time.
+A step takes in a little of one conversation (some words, or one layer's work on a picture), and gives every conversation that is
+being answered one token. They share no batch: few people ask for words about a picture at a time.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -24,6 +24,7 @@ from plugins.medical_images.engine_gemma_load import load_seeing_model
 from plugins.medical_images.engine_gemma_prompt import Piece, Prompts
 from plugins.medical_images.gemma_shape import AT_ONCE
 from plugins.medical_images.messages import CONVERSE, Converse, DescriberFacts, Picture, Said
+from plugins.medical_images.shape import CheckpointError
 
 _NOT_NUMBERS: Final = "internal"
 _UNFINISHED: Final = "\ufffd"
@@ -33,13 +34,15 @@ _encoder = msgspec.msgpack.Encoder()
 
 @dataclass(slots=True)
 class _Talk:
-    """One conversation. ``logits`` are of the next token, once everything was taken in."""
+    """One conversation. ``looking`` is at a picture; ``logits`` are of the next token, once everything was taken in."""
 
     request_id: int
     pieces: deque[Piece]
     pictures: Sequence[Picture]
     prompt_tokens: int
     max_tokens: int
+    urgent: bool
+    looking: Iterator[None] | None = None
     cache: list[Any] = field(default_factory=list)
     logits: mx.array | None = None
     tokens: list[int] = field(default_factory=list)
@@ -75,6 +78,7 @@ class DescriberEngine:
         self._context_tokens = min(shape_limit, shape.text_config.max_position_embeddings)
         self._prompts = Prompts(self._model.tokenizer, shape, self._context_tokens)
         self._side = shape.vision_config.image_size
+        self._see_black()
         facts = DescriberFacts(self._side, self._model.preparation.resample, self._context_tokens)
         return Loaded(
             model_id=str(config.get("name") or folder.resolve().name),
@@ -83,6 +87,12 @@ class DescriberEngine:
             demonstration=False,
             info=msgspec.to_builtins(facts) | {"device": str(mx.default_device().type)},
         )
+
+    def _see_black(self) -> None:
+        """The synthetic request has no picture, for health is asked for often: that the tower gives numbers is seen here."""
+        black = Image.new("RGB", (self._side, self._side))
+        if not np.isfinite(np.array(self._model.net.eyes(self._model.pixels(black)).astype(mx.float32))).all():
+            raise CheckpointError("what the vision tower sees are not numbers")
 
     def submit(self, request: Submit) -> None:
         """See ``Engine.submit``; a ``ValueError`` with a ``code`` tells the core what is wrong with the conversation."""
@@ -98,8 +108,8 @@ class DescriberEngine:
         pieces = self._prompts.build(asked.turns, len(asked.pictures))
         length = self._prompts.length(pieces)
         most = min(asked.max_tokens, self._context_tokens - length)
-        talk = _Talk(request.request_id, deque(pieces), asked.pictures, length, most)
-        if request.lane == Lane.URGENT:
+        talk = _Talk(request.request_id, deque(pieces), asked.pictures, length, most, request.lane == Lane.URGENT)
+        if talk.urgent:
             self._waiting.appendleft(talk)
         else:
             self._waiting.append(talk)
@@ -108,15 +118,15 @@ class DescriberEngine:
         return bool(self._waiting or self._running)
 
     def step(self) -> list[Output | Failed]:
-        while self._waiting and len(self._running) < AT_ONCE:
+        while self._waiting and (len(self._running) < AT_ONCE or self._waiting[0].urgent):
             talk = self._waiting.popleft()
             talk.cache = self._model.net.make_cache()  # it belongs to the thread that steps
             self._running[talk.request_id] = talk
             self._counters["prompt_tokens"] += talk.prompt_tokens
         answers = [self._say(talk) for talk in list(self._running.values()) if talk.logits is not None]
-        listening = next((talk for talk in self._running.values() if talk.pieces), None)
-        if listening is not None:
-            self._take_in(listening)
+        listening = [talk for talk in self._running.values() if talk.logits is None]
+        if listening:
+            self._take_in(next((talk for talk in listening if talk.urgent), listening[0]))
         return [answer for answer in answers if answer is not None]
 
     def cancel(self, request_id: int) -> None:
@@ -132,12 +142,17 @@ class DescriberEngine:
 
     # -- one conversation -----------------------------------------------------------------------------------------------
     def _take_in(self, talk: _Talk) -> None:
+        """Some words, or one layer's work on a picture."""
+        if talk.looking is not None:
+            if next(talk.looking, self) is self:
+                talk.looking = None
+            return
         piece = talk.pieces.popleft()
         if isinstance(piece, int):
             self._counters["pictures"] += 1
             one = talk.pictures[piece]
             drawn = Image.frombytes("RGB", (one.width, one.height), one.rgb)
-            self._model.net.look(self._model.net.eyes(self._model.pixels(drawn))[0], talk.cache)
+            talk.looking = self._model.net.look(self._model.pixels(drawn), talk.cache)
             return
         logits = self._model.net.read(piece, talk.cache)
         mx.eval(logits)

@@ -10,7 +10,7 @@ lacks, embeddings that are not its own and the mask for them, is here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import mlx.core as mx
@@ -73,13 +73,22 @@ class SeeingGemma(nn.Module):
         logits: mx.array = self.language(mx.array([list(tokens)]), cache=cache)
         return logits[0, -1]
 
-    def look(self, seen: mx.array, cache: list[Any]) -> None:
-        """Take in one picture, (tokens, width) as ``eyes`` gives it. Words must follow before anything can be said."""
-        model = self.language.model
-        hidden = seen[None].astype(model.embed_tokens.weight.dtype)
+    def look(self, pixels: mx.array, cache: list[Any]) -> Iterator[None]:
+        """Take in one picture, (1, height, width, RGB) in the model's range; words must follow before anything can be said.
+
+        It gives way after each layer, for on a small processor each takes seconds. A cache is whole only after the last one.
+        """
+        tower, model = self.eyes.tower, self.language.model
+        hidden = tower.embeddings(pixels)
+        for layer in tower.encoder.layers:
+            hidden = layer(hidden)
+            mx.eval(hidden)
+            yield
+        hidden = self.eyes.projector(tower.post_layernorm(hidden)).astype(model.embed_tokens.weight.dtype)
         for layer, kept in zip(model.layers, cache, strict=True):
-            hidden = layer(hidden, _window(kept, seen.shape[0]), kept)
-        mx.eval([kept.state[:2] for kept in cache])
+            hidden = layer(hidden, _window(kept, hidden.shape[1]), kept)
+            mx.eval(hidden)
+            yield
 
 
 def _window(kept: Any, tokens: int) -> mx.array | None:

@@ -17,8 +17,8 @@ from plugins.medical_images.messages import BAD_CONVERSATION, TOO_LONG, Turn
 
 Piece: TypeAlias = tuple[int, ...] | int
 """Tokens of words, or the number of a picture."""
-WORDS_AT_ONCE: Final = 256
-"""Of a long text; others get a turn in between."""
+WORDS_AT_ONCE: Final = 64
+"""Of a long text; others get a turn in between, and a small processor gives a sign of life."""
 _CHARACTERS_PER_TOKEN: Final = 32
 """No text has so few tokens for its length; beyond it a conversation is refused before anybody tokenises megabytes."""
 

@@ -147,7 +147,7 @@ class Turn(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Converse(msgspec.Struct, frozen=True, array_like=True):
-    """Go on with a conversation about pictures (``DescriberFacts.side`` square), each of which stands in it once."""
+    """Go on with a conversation about pictures (``DescriberFacts.side`` square), each of which stands in it once, or about none."""
 
     turns: tuple[Turn, ...]
     pictures: tuple[Picture, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +150,19 @@ def test_no_more_than_some_run_at_once_and_urgent_ones_go_first(engine: Describe
     assert len(run(engine)) == AT_ONCE + 3
 
 
+def test_health_is_answered_while_others_look_at_pictures(engine: DescriberEngine, folder: Path) -> None:
+    for request_id, picture in enumerate(samples(AT_ONCE), 1):
+        ask(engine, request_id, about(picture))
+    engine.step()
+    assert engine.stats()["running"] == AT_ONCE
+    spec = describer_spec("words", model=folder, context_tokens=CONTEXT, precision="auto")
+    assert spec.probe is not None
+    ask(engine, 99, spec.probe[1], lane=Lane.URGENT)
+    answered = [one.request_id for _ in range(3) for one in engine.step()]
+    assert answered == [99]
+    assert len(run(engine)) == AT_ONCE
+
+
 def test_a_long_text_is_taken_in_by_pieces_and_others_go_on(engine: DescriberEngine) -> None:
     (picture,) = samples(1)
     ask(engine, 1, about(picture, most=20))
@@ -184,8 +197,8 @@ def test_numbers_that_are_none_fail_only_their_own_conversation(
     while engine._running.get(1) is None or engine._running[1].logits is None:
         engine.step()
 
-    def broken(seen: mx.array, cache: Any) -> None:
-        look(seen * np.nan, cache)
+    def broken(pixels: mx.array, cache: Any) -> Iterator[None]:
+        return look(pixels * np.nan, cache)
 
     monkeypatch.setattr(engine._model.net, "look", broken)
     ask(engine, 2, about(other))

@@ -53,7 +53,8 @@ def answered(seeing: SeeingModel, number: int, drawn: Sequence[Array], *, look: 
             continue
         logits, words = seeing.net.read(words, cache), []
         if isinstance(piece, str):
-            (look or seeing.net.look)(seeing.net.eyes(seeing.pixels(Image.fromarray(next(shown))))[0], cache)
+            for _ in (look or seeing.net.look)(seeing.pixels(Image.fromarray(next(shown))), cache):
+                pass  # a layer
     steps, said = [np.array(logits)], [int(np.array(logits).argmax())]
     while len(steps) < len(GOLDEN[f"answer_{number}"]):
         steps.append(np.array(seeing.net.read(said[-1:], cache)))
@@ -116,9 +117,11 @@ def test_pictures_in_the_wrong_order_are_far_from_the_reference(seeing: SeeingMo
 
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_a_picture_whose_tokens_see_only_backwards_is_far_from_the_reference(seeing: SeeingModel, number: int) -> None:
-    def one_way(seen: mx.array, cache: list[Any]) -> None:
+    def one_way(pixels: mx.array, cache: list[Any]) -> list[None]:
         """mlx-lm's own masks, as for words; it multiplies embeddings by the square root of their width."""
-        seeing.net.language(mx.zeros((1, len(seen)), mx.int32), cache, seen[None] / TEXT**0.5)
+        seen = seeing.net.eyes(pixels)
+        seeing.net.language(mx.zeros(seen.shape[:2], mx.int32), cache, seen / TEXT**0.5)
+        return []
 
     logits, _ = answered(seeing, number, pictures(), look=one_way)
     assert np.abs(logits - GOLDEN[f"logits_{number}"]).max() > FAR

@@ -90,7 +90,7 @@ def test_a_gemma_with_eyes_describes_them_also_without_an_analyser(tmp_path: Pat
     assert (words.name, words.config["folder"]) == (DESCRIBER, str(tiny.resolve()))
     assert words.footprint_bytes > 1 << 30
     assert words.probe is not None
-    assert msgspec.msgpack.decode(words.probe[1], type=Converse).turns[0].parts[0] == 0
+    assert msgspec.msgpack.decode(words.probe[1], type=Converse).pictures == ()
     assert offered(here) == {READS: True, ANALYSES: False, DESCRIBES: True}
 
 
