@@ -34,6 +34,7 @@ ENTRIES: Final = (
     Entry("/models", "nav.models", "inventory_2", frozenset({"node.read"})),
     Entry("/plugins", "nav.plugins", "extension", frozenset({"plugin.read"})),
     Entry("/jobs", "nav.jobs", "task_alt", frozenset({"job.read"})),
+    Entry("/drills", "nav.drills", "fact_check", frozenset({"job.read"})),
     Entry("/note-templates", "nav.templates", "article", frozenset({"node.read"})),
     Entry("/people", "nav.people", "phonelink_lock", frozenset({"user.manage", "device.manage"})),
     Entry("/faces", "nav.faces", "face", frozenset({"user.manage"})),

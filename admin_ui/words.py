@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from admin_ui.words_alerts import ALERTS_WORDS
 from admin_ui.words_cluster import CLUSTER_WORDS
+from admin_ui.words_drills import DRILLS_WORDS
 from admin_ui.words_faces import FACES_WORDS
 from admin_ui.words_notes import NOTES_WORDS
 from admin_ui.words_operations import OPERATIONS_WORDS
@@ -287,6 +288,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "page.home": ("Ir para o início", "Go to the start"),
     **ALERTS_WORDS,
     **CLUSTER_WORDS,
+    **DRILLS_WORDS,
     **NOTES_WORDS,
     **FACES_WORDS,
     **OPERATIONS_WORDS,

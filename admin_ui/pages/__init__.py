@@ -6,6 +6,7 @@ from admin_ui.pages import (
     alerts,
     audit,
     cluster,
+    drills,
     engines,
     faces,
     jobs,
@@ -31,6 +32,7 @@ def register(sessions: SessionStore) -> None:
     dashboard_page(sessions, "/plugins", plugins.build)
     plugins.register_plugin_pages(sessions)
     dashboard_page(sessions, "/jobs", jobs.build)
+    dashboard_page(sessions, "/drills", drills.build)
     dashboard_page(sessions, "/note-templates", templates.build)
     dashboard_page(sessions, "/people", people.build)
     dashboard_page(sessions, "/faces", faces.build)

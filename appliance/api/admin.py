@@ -8,6 +8,7 @@ import msgspec
 
 from appliance.api.admin_alerts import alert_routes
 from appliance.api.admin_audit import accesses
+from appliance.api.admin_capacity import capacity_routes
 from appliance.api.admin_cluster import cluster_routes
 from appliance.api.admin_drills import drill_routes
 from appliance.api.admin_engines import engine_routes
@@ -53,6 +54,7 @@ def routes(sources: AdminSources) -> list[AnyRoute]:
         *schedule_routes(sources.schedule),
         *alert_routes(sources.alerts),
         *drill_routes(sources.drills),
+        *capacity_routes(sources.capacity),
         *engine_routes(sources.engines, sources.restart_engine),
         *pack_routes(sources.packs),
         *update_routes(sources.updates),

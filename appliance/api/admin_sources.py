@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from appliance.api.admin_alerts import AlertDesk
+from appliance.api.admin_capacity import CapacityDesk
 from appliance.api.admin_cluster import ClusterDesk
 from appliance.api.admin_drills import DrillDesk
 from appliance.api.admin_packs import PackDesk
@@ -49,6 +50,8 @@ class AdminSources:
     """Alerts of both nodes; None in tools and tests that watch nothing."""
     drills: DrillDesk | None = None
     """Drills of this node, and what the other one made; None in tools and tests that make none."""
+    capacity: CapacityDesk | None = None
+    """Memory budgets and forecasts; None in tools and tests that keep none."""
     packs: PackDesk | None = None
     """Model packs; None in tools and tests that have none."""
     updates: UpdateDesk | None = None

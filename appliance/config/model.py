@@ -138,9 +138,14 @@ class Faces(_Section, frozen=True):
 
 
 class Memory(_Section, frozen=True):
-    """The node's budget for models, in bytes; 0 means 60 % of the machine."""
+    """The node's budgets of memory, in bytes. 0: a share of the machine, as 300, 100 and 100 are of 512 GB."""
 
     ai_bytes: int = 0
+    """For models; 0 means 60 % of the machine. A model that does not fit is refused."""
+    api_bytes: int = 0
+    """For core and the dashboard; 0 means 20 %. Counted and forecast, not enforced."""
+    data_bytes: int = 0
+    """For Litestream and etcd; 0 means 20 %. Counted and forecast, not enforced."""
 
 
 class Models(_Section, frozen=True):

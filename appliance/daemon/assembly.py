@@ -27,6 +27,7 @@ from appliance.daemon.watching import Watching
 from appliance.daemon.wiring import Parts, build_api, register_jobs
 from appliance.engines.fleet import EngineFleet
 from appliance.engines.ledger import MemoryLedger
+from appliance.operations.budgets import CapacityLedger, CapacityParts
 from appliance.operations.schedule import Schedule
 from appliance.plugin_api.hooks import HealthCheck
 from appliance.plugin_host.host import PluginHost
@@ -131,6 +132,10 @@ async def assemble(
     schedule = Schedule(paths.home / "data" / "schedule.json", clock, metrics)
     node = config.cluster.node if config.cluster.mode == "paired" else config.node.name
     recurring = Recurring(paths, schedule, clock, node)
+    capacity = CapacityLedger(
+        CapacityParts(home=paths.home, config=config.memory, clock=clock, engines=fleet.report), metrics
+    )
+    schedule.add(capacity.task())
     packs = PacksDesk(paths, host, store, SteadyTime(clock), config)
     watching = Watching(paths, config, clock, metrics, node)
     drills = DrillRoom(
@@ -144,7 +149,7 @@ async def assemble(
     updates = UpdatesDesk.of(paths, store, metrics, config)
     parts = Parts(
         config=config, paths=paths, clock=clock, metrics=metrics, store=store, standing=standing, desk=desk, blobs=blobs, vault=vault,
-        recurring=recurring, alerts=watching, packs=packs, drills=drills, updates=updates,
+        recurring=recurring, alerts=watching, packs=packs, drills=drills, capacity=capacity, updates=updates,
         consults=consults, authority=authority, identity=identity, policy=policy, signer=signer, fleet=fleet, host=host,
         jobs=jobs, health=health, version=version("prontuario"),
     )  # fmt: skip

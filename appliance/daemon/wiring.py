@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from appliance.api import admin, care, fhir, identity, openai_compat
 from appliance.api.admin_alerts import AlertDesk
+from appliance.api.admin_capacity import CapacityDesk
 from appliance.api.admin_cluster import ClusterDesk
 from appliance.api.admin_drills import DrillDesk
 from appliance.api.admin_faces import admin_face_routes
@@ -57,6 +58,7 @@ class Parts:
     alerts: AlertDesk
     packs: PackDesk
     drills: DrillDesk
+    capacity: CapacityDesk
     updates: UpdateDesk
     blobs: BlobStore
     vault: Vault
@@ -165,6 +167,7 @@ def _admin_sources(parts: Parts) -> AdminSources:
         alerts=parts.alerts,
         packs=parts.packs,
         drills=parts.drills,
+        capacity=parts.capacity,
         updates=parts.updates,
         restart_engine=parts.fleet.restart,
     )

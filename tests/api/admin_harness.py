@@ -14,7 +14,9 @@ import msgspec
 
 from appliance.api import admin, identity
 from appliance.api.admin_alerts import AlertDesk
+from appliance.api.admin_capacity import CapacityDesk
 from appliance.api.admin_cluster import ClusterDesk
+from appliance.api.admin_drills import DrillDesk
 from appliance.api.admin_node import NodeProbe, requests_answered
 from appliance.api.admin_packs import PackDesk
 from appliance.api.admin_schedule import ScheduleDesk
@@ -101,6 +103,8 @@ async def admin_api(
     schedule: ScheduleDesk | None = None,
     alerts: AlertDesk | None = None,
     packs: PackDesk | None = None,
+    drills: DrillDesk | None = None,
+    capacity: CapacityDesk | None = None,
     more: MoreRoutes = lambda *_: [],
 ) -> AsyncIterator[AdminApi]:
     """Serve on ``folder``; a second time on the same folder it is the same node, started again; with a ``desk`` one of a pair."""
@@ -139,6 +143,8 @@ async def admin_api(
         schedule=schedule,
         alerts=alerts,
         packs=packs,
+        drills=drills,
+        capacity=capacity,
         restart_engine=lambda name: not restarted.append(name),
     )
     signer = HeadSigner.open(paths, vault)

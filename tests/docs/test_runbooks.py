@@ -79,6 +79,7 @@ def test_the_index_names_every_page() -> None:
         "routine-failed",
         "audit-mismatch",
         "clock-off",
+        "drill",
         "alerts-not-sent",
         "update-half-done",
     }

@@ -103,6 +103,23 @@ RECORD: Final = (
         pt="Um trabalho foi abandonado após todas as tentativas.", en="A job was given up after all its attempts.",
     ),
     Rule(
+        name="DrillAnnounced", severity="warning", condition=_is("drill_announced", 1), runbook="drill",
+        pt="Um ensaio vai começar: por um instante ninguém atende.", en="A drill is about to begin: for a moment nobody serves.",
+    ),
+    Rule(
+        name="DrillPutOff", severity="warning", condition=_is("drill_put_off", 1), runbook="drill",
+        pt="Um ensaio foi adiado demais por consultas: escolha a hora.",
+        en="Consults kept a drill from being made: choose the hour.",
+    ),
+    Rule(
+        name="DrillFailed", severity="critical", condition=_is("drill_failed", 1), runbook="drill",
+        pt="Um ensaio falhou: leia o relatório.", en="A drill failed: read the report.",
+    ),
+    Rule(
+        name="CapacityEnding", severity="warning", condition=Is(PREFIX + "capacity_days_left", "<", 30), for_s=5 * MINUTE_S,
+        runbook="disk-full", pt="No ritmo atual, falta menos de 30 dias para encher.", en="At this pace it is full within 30 days.",
+    ),
+    Rule(
         name="AuditMismatch", severity="critical", condition=_is("audit_log_intact", 0), runbook="audit-mismatch",
         pt="O registro de auditoria não confere com as assinaturas.", en="The audit log does not agree with its signed heads.",
     ),

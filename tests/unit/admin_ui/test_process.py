@@ -23,7 +23,9 @@ from playwright.async_api import Browser
 
 from admin_ui.session import COOKIE
 from appliance.api.admin_alerts import AlertDesk
+from appliance.api.admin_capacity import CapacityDesk
 from appliance.api.admin_cluster import ClusterDesk
+from appliance.api.admin_drills import DrillDesk
 from appliance.api.admin_packs import PackDesk
 from appliance.api.admin_schedule import ScheduleDesk
 from tests.api.admin_harness import PASSWORD, AdminApi, MoreRoutes, admin_api
@@ -63,9 +65,13 @@ async def dashboard(
     schedule: ScheduleDesk | None = None,
     alerts: AlertDesk | None = None,
     packs: PackDesk | None = None,
+    drills: DrillDesk | None = None,
+    capacity: CapacityDesk | None = None,
     more: MoreRoutes = lambda *_: [],
 ) -> AsyncIterator[Dashboard]:
-    async with admin_api(folder, desk=desk, schedule=schedule, alerts=alerts, packs=packs, more=more) as api:
+    async with admin_api(
+        folder, desk=desk, schedule=schedule, alerts=alerts, packs=packs, drills=drills, capacity=capacity, more=more
+    ) as api:
         argv = [sys.executable, "-m", "admin_ui", "--api", api.url, "--ca", str(api.home.ca), "--port", "0"]
         argv += ["--certificate", str(api.home.secrets / "server.pem"), "--key", str(api.home.secrets / "server.key")]
         argv += ["--client-certificate", str(api.certificate), "--client-key", str(api.key), *extra]
