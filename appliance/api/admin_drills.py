@@ -50,6 +50,13 @@ class DrillList(msgspec.Struct, frozen=True):
     history: list[Summary]
 
 
+class ReportFile(msgspec.Struct, frozen=True):
+    """A report; ``pdf`` is base64 in JSON, and carries its own proof (``prontuario drill verify``)."""
+
+    id: str
+    pdf: bytes
+
+
 def drill_routes(desk: DrillDesk | None) -> list[AnyRoute]:
     """``GET`` what there is and was; ``POST`` to make one now. ``desk``: None where no drills are made."""
 
@@ -77,9 +84,7 @@ def drill_routes(desk: DrillDesk | None) -> list[AnyRoute]:
         request.about(resource="drill/report")
         if desk is None:
             raise NOT_FOUND(what="drill/report")
-        pdf = await desk.report(report_id)
-        headers = {"content-disposition": f'attachment; filename="{report_id}.pdf"'}
-        return Reply(body=pdf, content_type="application/pdf", headers=headers)
+        return Reply(body=ReportFile(report_id, await desk.report(report_id)))
 
     return [
         Route(
@@ -87,5 +92,8 @@ def drill_routes(desk: DrillDesk | None) -> list[AnyRoute]:
             response=DrillList, tag=TAG,
         ),
         Route("POST", PREFIX + "/{name}/run", "job.manage", run, "Make a drill as soon as nobody dictates", response=Done, tag=TAG),
-        Route("GET", PREFIX + "/reports/{id}", "job.read", report, "A drill's signed report, as PDF", tag=TAG),
+        Route(
+            "GET", PREFIX + "/reports/{id}", "job.read", report, "A drill's signed report: a PDF in base64",
+            response=ReportFile, tag=TAG,
+        ),
     ]  # fmt: skip
