@@ -54,18 +54,26 @@ def enrol(home: Path, user: str, role: str, out: Path, valid_hours: float) -> No
 @click.option("--json", "as_json", is_flag=True, help="For machines: the report that docs/doctor.md describes.")
 @click.option("--language", type=click.Choice(["pt", "en"]), default="pt", show_default=True, help="What people read.")
 @click.option("--all", "everything", is_flag=True, help="Also what is well and what does not apply.")
-def doctor(home: Path, as_json: bool, language: str, everything: bool) -> None:
+@click.option(
+    "--deadline",
+    type=click.FloatRange(1, 600),
+    default=8.0,
+    show_default=True,
+    help="Seconds that each check may take.",
+)
+def doctor(home: Path, as_json: bool, language: str, everything: bool, deadline: float) -> None:
     """Check this node and say, for everything that is wrong, the cause and the next step. It changes nothing.
 
     Exit status 5 when something must be mended. docs/doctor.md lists every check.
     """
-    from appliance.daemon.examined import line_to
+    from appliance.daemon.doctor_line import line_to
     from appliance.operations.doctor.checks import CHECKS
     from appliance.operations.doctor.page import as_text
-    from appliance.operations.doctor.patient import Line
+    from appliance.operations.doctor.patient import Line, Machine
     from appliance.operations.doctor.run import report, run_checks
 
-    told = report(run_checks(CHECKS, Paths(home), line=Line(line_to(home))))
+    machine, line = Machine(patience_s=deadline / 2), Line(line_to(home, within_s=deadline * 3 / 4))
+    told = report(run_checks(CHECKS, Paths(home), machine, line, deadline_s=deadline))
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(told)).decode())
     else:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from appliance.config import Paths
 from appliance.daemon.assembly import Core
-from appliance.daemon.control import Verb, ask
+from appliance.daemon.control import Verb
 from appliance.daemon.pair.neighbour import Neighbour
 from appliance.operations.doctor.facts import SERVICE, Live, NodeFacts, Part, Told, clock_offset_s, facts_of
 from appliance.plugin_api.errors import ProntuarioError
@@ -19,8 +17,6 @@ from appliance.telemetry.logs import get_logger
 
 log = get_logger("doctor")
 PEER_S: Final = 3.0
-ANSWER_S: Final = 6.0
-"""How long doctor waits for core: longer than core waits for its own parts and for the other node."""
 FACTS: Final = "facts"
 LATE: Final = "late"
 UNREADABLE: Final = "unreadable"
@@ -91,14 +87,3 @@ class Examined:
             log.debug("the other node did not tell its facts", code=error.kind.code)
             return None, error.kind.code, None
         return told.facts, "", clock_offset_s(told.at, asked, asked + took)
-
-
-def line_to(home: Path) -> Any:
-    """How doctor asks the core that serves ``home``: for ``operations.doctor.patient.Line``."""
-    socket = Paths(home).socket("control")
-
-    async def asked(verb: str) -> Mapping[str, Any]:
-        async with asyncio.timeout(ANSWER_S):
-            return await ask(socket, verb)
-
-    return lambda verb: asyncio.run(asked(verb))

@@ -77,8 +77,8 @@ _NEVER = RESTORE.warns(
     ("A cópia nunca foi provada neste nó.", "Com o nó rodando: prontuario schedule run restore-proof"),
     ("The copy has never been proven on this node.", "With the node running: prontuario schedule run restore-proof"),
 )
-_PROOF_LATE = RESTORE.fails(
-    "late",
+_PROOF_OLD = RESTORE.fails(
+    "old",
     ("A última prova da cópia tem {days} dias.", "Com o nó rodando: prontuario schedule run restore-proof"),
     ("The copy was last proven {days} days ago.", "With the node running: prontuario schedule run restore-proof"),
 )
@@ -186,7 +186,7 @@ def restore_proof(patient: Patient) -> Finding:
     if memory is None or not memory.ok_s:
         return _NEVER()
     age = patient.machine.now().timestamp() - memory.ok_s
-    return _PROOF_LATE(days=f"{age / 86400:.0f}") if age > PROOF_LATE_S else _PROVEN(hours=f"{age / 3600:.0f}")
+    return _PROOF_OLD(days=f"{age / 86400:.0f}") if age > PROOF_LATE_S else _PROVEN(hours=f"{age / 3600:.0f}")
 
 
 @BLOBS

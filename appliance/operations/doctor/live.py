@@ -24,7 +24,7 @@ _RANK: Final = {"failed": 0, "degraded": 1}
 NODE: Final = Check("node", "running", pt="O nó", en="The node", runbook="node-died", needs_config=False)
 _NODE_WELL = NODE.ok("Roda a versão {version} e responde.", "It runs version {version} and answers.")
 _NODE_STOPPED = NODE.warns(
-    "stopped",
+    "off",
     (
         "O nó não está rodando.",
         "Inicie-o: sudo prontuario launchd load, ou prontuario up. Se não iniciar, resolva o que falhou acima.",

@@ -28,7 +28,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def doctor(home: Path, *options: str) -> tuple[int, str]:
-    done = CliRunner().invoke(main, ["doctor", "--home", str(home), *options])
+    done = CliRunner().invoke(main, ["doctor", "--home", str(home), "--deadline", "300", *options])
     return done.exit_code, done.stdout
 
 

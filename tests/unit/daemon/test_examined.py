@@ -14,7 +14,8 @@ from appliance.cluster.replication_errors import PEER_AWAY
 from appliance.config.model import Config, Notes, Paths
 from appliance.daemon import examined
 from appliance.daemon.control import ControlSocket
-from appliance.daemon.examined import Examined, line_to
+from appliance.daemon.doctor_line import line_to
+from appliance.daemon.examined import Examined
 from appliance.operations.doctor.facts import SERVICE, Live, Told
 from appliance.plugin_api.hooks import Health, HealthCheck
 from appliance.telemetry.health import HealthRegistry
@@ -108,12 +109,12 @@ async def test_the_operators_socket_carries_it(tmp_path: Path) -> None:
     control = ControlSocket(core.paths.socket("control"), Examined(core).verbs())
     await control.start()
     try:
-        answer = await asyncio.to_thread(line_to(core.paths.home), SERVICE)
+        answer = await asyncio.to_thread(line_to(core.paths.home, within_s=60.0), SERVICE)
     finally:
         await control.stop()
     assert msgspec.convert(answer["live"], Live).own.version
     with pytest.raises(OSError, match=r"."):
-        await asyncio.to_thread(line_to(core.paths.home), SERVICE)
+        await asyncio.to_thread(line_to(core.paths.home, within_s=60.0), SERVICE)
 
 
 async def test_what_travels_between_nodes_is_small_and_plain(pair: tuple[Examined, Any, Between]) -> None:

@@ -104,7 +104,7 @@ def _(ward: Ward) -> None:
     ward.remember("restore-proof")
 
 
-@breaks("restore-proof.late", says="3 days")
+@breaks("restore-proof.old", says="3 days")
 def _(ward: Ward) -> None:
     ward.remember("restore-proof", ok_s=NOW.timestamp() - 3 * 86400)
 

@@ -15,7 +15,7 @@ from tests.fakes.upsd import free_port
 from tests.unit.operations.doctor.ward import NOW, Ward, breaks
 
 
-@breaks("node.stopped", on="running")
+@breaks("node.off", on="running")
 def _(ward: Ward) -> None:
     fcntl.flock(ward.pid_file, fcntl.LOCK_UN)
 

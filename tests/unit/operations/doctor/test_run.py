@@ -45,7 +45,7 @@ def test_a_healthy_node_has_no_trouble(ward: Ward, ground: str, skipped: set[str
     ward.prepare(ground)  # type: ignore[arg-type]
     found = all_of(ward)
     assert [one.id for one in found] == [check.id for check in CHECKS]
-    expected = {"node.stopped"} if ground == "mac" else {"api.silent"} if ground == "pair" else set()
+    expected = {"node.off"} if ground == "mac" else {"api.silent"} if ground == "pair" else set()
     assert {f"{one.id}.{one.verdict}" for one in found if one.status in {"warning", "failed"}} == expected
     assert {one.verdict for one in found if one.status == "skipped"} == skipped
 
@@ -269,6 +269,10 @@ def test_both_languages_name_the_same_details() -> None:
     for one in (*COMMON, *(verdict for check in CHECKS for verdict in check.verdicts.values())):
         names = [set(re.findall(r"\{(\w+)\}", " ".join(words))) for words in (one.pt, one.en)]
         assert names[0] == names[1], one
+
+
+def test_no_check_takes_a_name_that_any_check_may_give() -> None:
+    assert {one.name for one in COMMON}.isdisjoint({name for check in CHECKS for name in check.verdicts})
 
 
 def test_a_verdict_can_not_be_declared_twice() -> None:

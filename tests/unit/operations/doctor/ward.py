@@ -107,7 +107,8 @@ class Ward:
             now=lambda: NOW, platform="linux", root=self.root, root_user=self.root.stat().st_uid,
             python_prefix=str(self.folder / "none"), search_path=str(self.bin), free_bytes=lambda _: 100 * GIB,
             memory_bytes=lambda: 16 * GIB, available_bytes=lambda: 8 * GIB, openblas=lambda: Path("libopenblas.so.0"),
-            patience_s=PATIENCE_S, filesystem=lambda _: "apfs", flush_s=lambda folder: max(1e-3, flush_s(folder)), time_server=lambda: "10.0.0.1",
+            patience_s=PATIENCE_S, filesystem=lambda _: "apfs", flush_s=lambda folder: max(1e-3, flush_s(folder)),
+            time_server=lambda: "10.0.0.1",
         )  # fmt: skip
         for name, said in (("litestream", "0.5.17"), ("ffmpeg", ""), ("espeak-ng", "")):
             self.program(name, said)
