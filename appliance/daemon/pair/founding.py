@@ -50,7 +50,15 @@ class VoterFile(msgspec.Struct, frozen=True):
 
 
 async def found(home: Path, plan: PairPlan) -> Gift:
+    """``become_first``, and what the second node gets."""
+    await become_first(home, plan)
+    return gift_of(home, plan)
+
+
+async def become_first(home: Path, plan: PairPlan) -> None:
     """Make the prepared home ``home`` the first node of ``plan``; it must not run. Its record is the pair's.
+
+    Opens the master key once.
 
     Raises:
         CommandFailedError: the node runs, or its configuration has a ``[cluster]`` section already.
@@ -72,7 +80,6 @@ async def found(home: Path, plan: PairPlan) -> Gift:
                 await prepare_dashboard_device(identity, database, paths, clock.now())
             finally:
                 identity.close()
-    return gift_of(home, plan)
 
 
 def gift_of(home: Path, plan: PairPlan) -> Gift:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from appliance.config import load_config
-from appliance.daemon.pair.founding import found, gift_of, write_voter
+from appliance.daemon.pair.founding import become_first, gift_of, write_voter
 from appliance.daemon.pair.founding_commands import Wishes, accept_invitation
 from appliance.daemon.pair.invitation import Code, Invitation
 from appliance.daemon.pair.plan import PairPlan
@@ -41,13 +41,13 @@ async def found_pair(ctx: Context) -> None:
     """This node becomes the pair's first; the third voter's folder is made.
 
     Raises:
-        ProntuarioError, CommandFailedError: see ``founding.found``.
+        ProntuarioError, CommandFailedError: see ``founding.become_first``.
     """
     plan = plan_of(ctx)
     if ctx.config().cluster.mode != "paired":
         refuse_running(ctx)
         with ctx.key():
-            await found(ctx.home, plan)
+            await become_first(ctx.home, plan)
     if plan.witness is None:
         ctx.tell(
             "Sem terceiro votante: se um Mac morre, um operador decide quem atende.",

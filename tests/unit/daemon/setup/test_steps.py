@@ -19,6 +19,7 @@ from appliance.daemon.setup.journal import Journal, Progress
 from appliance.daemon.setup.service_steps import SHEET, PausedError, clear_key_pages, enrol_phone
 from appliance.daemon.setup.steps import STEPS, run, taken_up
 from appliance.plugin_api.errors import ProntuarioError
+from appliance.security.protectors import PASSPHRASE_VARIABLE, ask_passphrase
 from appliance.security.recovery import combine, from_words, unseal
 from tests.fakes.mac_ground import ScratchMac
 from tests.unit.daemon.setup.grounds import Listener, answering, context, linux, mac_of, share_words
@@ -218,3 +219,15 @@ async def test_papers_that_can_not_be_written_are_told_and_the_next_run_goes_on(
     ctx.papers.unlink()
     await until_it_waits(ctx)
     assert (ctx.papers / SHEET).exists()
+
+
+def test_the_passphrase_is_lent_for_one_opening_and_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(PASSPHRASE_VARIABLE, raising=False)
+    ctx = dataclasses.replace(context(tmp_path, linux(), Listener()), passphrase="uma frase comprida")
+    for _ in range(2):
+        with ctx.key():
+            assert ask_passphrase() == "uma frase comprida"
+            assert PASSPHRASE_VARIABLE not in os.environ
+        with ctx.key():
+            pass
+        assert PASSPHRASE_VARIABLE not in os.environ, "no child inherits it"
