@@ -31,7 +31,7 @@ PACKS_WORDS: Final[dict[str, tuple[str, str]]] = {
     "packs.size": ("Em disco", "On disk"),
     "packs.memory": ("Memória", "Memory"),
     "packs.version": ("versão {version}", "version {version}"),
-    "packs.signed": ("assinado por {key}", "signed by {key}"),
+    "packs.signed": ("assinado por {signer}", "signed by {signer}"),
     "packs.signer": ("Assinado por", "Signed by"),
     "packs.licence": ("Licença", "Licence"),
     "packs.files": ("Arquivos", "Files"),

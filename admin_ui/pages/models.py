@@ -97,6 +97,7 @@ class _Shelf:
             Text("strong", row.name or row.pack)
             if row.version:
                 Text("div", say("packs.version", version=row.version), "muted")
+                Text("div", f"{row.licence} · {say('packs.signed', signer=row.signed_by)}", "muted small")
             if row.trouble.code:
                 english = self._view.language == "en"
                 Text("div", row.trouble.en if english else row.trouble.pt, "bad-text")

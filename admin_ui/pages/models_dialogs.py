@@ -30,6 +30,7 @@ def facts_of(view: View, row: PackRow) -> list[tuple[str, str]]:
     found = [
         (say("import.ability"), known(say, "ability", row.capability)),
         (say("packs.use"), row.intended_use),
+        (say("packs.licence"), row.licence),
         (say("packs.size"), size(row.bytes, language)),
         (say("packs.memory"), size(row.footprint_bytes, language)),
         (say("packs.signer"), row.signed_by),

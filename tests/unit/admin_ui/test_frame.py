@@ -32,6 +32,8 @@ NODE = shapes.NodeFacts(
     requests_total=500.0,
 )
 
+NODE_PAGES = ["/", "/alerts", "/cluster", "/engines", "/models", "/plugins", "/jobs"]
+
 
 def snapshot(**more: object) -> shapes.Snapshot:
     return msgspec.structs.replace(shapes.Snapshot(node=NODE, health=[], engines=[]), **more)
@@ -45,22 +47,8 @@ def later(seconds: float, requests: float) -> shapes.Snapshot:
 @pytest.mark.parametrize(
     ("role", "paths"),
     [
-        (
-            "admin",
-            [
-                "/",
-                "/alerts",
-                "/cluster",
-                "/engines",
-                "/models",
-                "/plugins",
-                "/jobs",
-                "/note-templates",
-                "/people",
-                "/faces",
-            ],
-        ),
-        ("it", ["/", "/alerts", "/cluster", "/engines", "/models", "/plugins", "/jobs", "/note-templates", "/people"]),
+        ("admin", [*NODE_PAGES, "/note-templates", "/people", "/faces"]),
+        ("it", [*NODE_PAGES, "/note-templates", "/people"]),
         ("auditor", ["/", "/alerts", "/cluster", "/engines", "/models", "/note-templates", "/audit"]),
         ("physician", []),
         ("nurse", []),
