@@ -17,6 +17,7 @@ from PIL import Image
 
 from appliance.api.openai_compat import OPENAI_PREFIX, render_openai_error, routes
 from appliance.api.openai_pictures import MOST_PICTURES
+from appliance.care.ai_switches import Function, turn
 from appliance.plugin_api.capabilities import ChatDelta, ModelInfo
 from appliance.plugin_api.engine import CallOptions
 from appliance.plugin_api.errors import INTERNAL
@@ -26,6 +27,7 @@ from appliance.plugin_host.choice import Choice
 from plugins.medical_images.describing import PictureDescriber
 from plugins.medical_images.engine_describer import DescriberEngine
 from plugins.medical_images.model_spec import describer_spec
+from tests.api.care_harness import LateStore
 from tests.api.harness import api_under_test
 from tests.checkpoints.gemma_eyes import TOKENS, make_tiny_gemma_with_eyes
 from tests.checkpoints.siglip_samples import pictures
@@ -121,25 +123,26 @@ async def test_without_a_describer_pictures_are_refused_with_the_next_step(tmp_p
         assert plain.json()["choices"][0]["message"]["content"] == "Nega febre."
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://example.org/x.png",
-        "http://10.0.0.7/x.png",
-        "file:///etc/passwd",
-        "ftp://x/y",
-        "/api/images/1",
-        "x.png",
-        "",
-    ],
-)
-async def test_no_picture_is_ever_fetched(tmp_path: Path, url: str) -> None:
+ELSEWHERE = [
+    "https://example.org/x.png",
+    "http://10.0.0.7/x.png",
+    "file:///etc/passwd",
+    "ftp://x/y",
+    "/api/images/1",
+    "x.png",
+    "",
+]
+
+
+async def test_no_picture_is_ever_fetched(tmp_path: Path) -> None:
     describer = FixedDescriber()
     async with door(tmp_path, describer) as (http, _):
-        reply = await http.post(COMPLETIONS, json={"messages": shown(url)}, headers={"accept-language": "en"})
-    error = reply.json()["error"]
-    assert (reply.status_code, error["code"], error["param"]) == (422, "chat.image_remote", "messages[0].content[0]")
-    assert "nothing leaves the building" in error["message"]
+        for url in ELSEWHERE:
+            reply = await http.post(COMPLETIONS, json={"messages": shown(url)}, headers={"accept-language": "en"})
+            error = reply.json()["error"]
+            assert (reply.status_code, error["code"]) == (422, "chat.image_remote"), url
+            assert error["param"] == "messages[0].content[0]"
+            assert "nothing leaves the building" in error["message"]
     assert describer.asked == []
 
 
@@ -158,14 +161,14 @@ BAD: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("said", sorted(BAD))
-async def test_what_is_wrong_with_a_request_is_named(tmp_path: Path, said: str) -> None:
+async def test_what_is_wrong_with_a_request_is_named(tmp_path: Path) -> None:
     describer = FixedDescriber()
     async with door(tmp_path, describer) as (http, _):
-        reply = await http.post(COMPLETIONS, json=BAD[said], headers={"accept-language": "en"})
-    error = reply.json()["error"]
-    assert reply.status_code == 422
-    assert said in f"{error['param']} {error['message']}"
+        for said, asked in BAD.items():
+            reply = await http.post(COMPLETIONS, json=asked, headers={"accept-language": "en"})
+            error = reply.json()["error"]
+            assert reply.status_code == 422, said
+            assert said in f"{error['param']} {error['message']}"
     assert describer.asked == []
     assert left_behind(tmp_path) == []
 
@@ -213,6 +216,26 @@ async def test_another_models_name_is_refused(tmp_path: Path) -> None:
     async with door(tmp_path, FixedDescriber()) as (http, _):
         reply = await http.post(COMPLETIONS, json={"messages": shown(data_url(png())), "model": "notes"})
     assert (reply.status_code, reply.json()["error"]["code"]) == (404, "model_not_found")
+
+
+@pytest.mark.parametrize("function", ["images", "chat"])
+async def test_where_images_or_chat_are_switched_off_nobody_looks(tmp_path: Path, function: Function) -> None:
+    describer, store = FixedDescriber(), LateStore()
+    made = routes(SeeingAbilities(describer), spool=tmp_path / "spool", store=store)
+    async with api_under_test(tmp_path, made, renderers={OPENAI_PREFIX: render_openai_error}) as api:
+        store.real = api.store
+        phone = await api.phone("physician")
+        async with api.client(phone) as http:
+            ask: dict[str, Any] = {"messages": shown(data_url(png()))}
+            assert (await http.post(COMPLETIONS, json=ask)).status_code == 200
+            await api.store.write(
+                lambda tx: turn(
+                    tx, "person", phone.user_id, function, on=False, who=phone.user_id, now="2026-11-21T12:00:00Z"
+                )
+            )
+            refused = await http.post(COMPLETIONS, json=ask)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "ai.switched_off")
+    assert len(describer.asked) == 1
 
 
 async def test_the_real_describer_sees_the_picture_and_the_real_reader_refuses_what_is_none(tmp_path: Path) -> None:
