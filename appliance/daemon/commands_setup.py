@@ -59,7 +59,7 @@ def _setup(machine: Machine, home: Path, file: Path | None, again: tuple[str, ..
     from appliance.daemon.setup.errors import NEEDS_ROOT
     from appliance.daemon.setup.journal import Journal
     from appliance.daemon.setup.service_steps import PausedError
-    from appliance.daemon.setup.steps import NAMES, run, taken_up
+    from appliance.daemon.setup.steps import NAMES, run, taken_up, unneeded
 
     if unknown := set(again) - set(NAMES):
         raise click.UsageError(f"--again {', '.join(sorted(unknown))}: known steps: {', '.join(NAMES)}")
@@ -69,6 +69,11 @@ def _setup(machine: Machine, home: Path, file: Path | None, again: tuple[str, ..
     with journal.alone():
         kept = journal.read()
         context = _context(machine, home, file, given, kept)
+        for name in unneeded(context, again):
+            context.tell(
+                f"{name}: não faz parte destas respostas; dê outras com --answers.",
+                f"{name}: no part of these answers; give others with --answers.",
+            )
         try:
             asyncio.run(run(context, journal, taken_up(kept, again)))
         except PausedError:
@@ -87,15 +92,16 @@ def _context(machine: Machine, home: Path, file: Path | None, given: dict[str, A
     from appliance.daemon.setup.questions import checked
 
     language = given["language"]
-    options = {key: given[key] for key in ("part", "first") if given[key]}
+    typed = {key: given[key] for key in ("part", "first") if given[key]}
+    options = _known(home) | typed
     alone = file is not None or not sys.stdin.isatty()
     if file is not None or (alone and kept is None):
-        answers, wrong = checked((read_answers(file) if file is not None else {}) | options, machine)
+        answers, wrong = checked(options | (read_answers(file) if file is not None else {}) | typed, machine)
         if wrong:
             said = "; ".join(f"{key}: {text[language != 'pt']}" for key, text in wrong.items())
             raise ANSWER(reasons=said)
     elif kept is not None:
-        answers = msgspec.structs.replace(kept.answers, **options)
+        answers = msgspec.structs.replace(kept.answers, **typed)
         click.echo("\n".join(summary(answers, language)))
     else:
         answers = ask_all(options, machine, click.echo, _ask, language)
@@ -103,6 +109,17 @@ def _context(machine: Machine, home: Path, file: Path | None, given: dict[str, A
         home, machine, answers, click.echo, language=language, ask=None if alone else _ask, code=given["code"],
         join_port=given["join_port"], resumed=kept is not None, passphrase=_passphrase(machine, home, answers.profile),
     )  # fmt: skip
+
+
+def _known(home: Path) -> dict[str, Any]:
+    """What a home that exists (recovered, or made by prontuario init) answers by itself."""
+    from appliance.config import Paths, load_config
+
+    path = Paths(home).config
+    if not path.exists():
+        return {}
+    node = load_config(path).node
+    return {"hospital": node.hospital, "name": node.name}
 
 
 def _passphrase(machine: Machine, home: Path, profile: str) -> str | None:

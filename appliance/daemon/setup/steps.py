@@ -91,3 +91,8 @@ async def run(ctx: Context, journal: Journal, done: Collection[str]) -> None:
 def taken_up(kept: Progress | None, again: Collection[str]) -> tuple[str, ...]:
     """What need not be done any more."""
     return tuple(name for name in (kept.done if kept is not None else ()) if name not in again)
+
+
+def unneeded(ctx: Context, again: Collection[str]) -> list[str]:
+    """Steps that were asked for once more and that these answers do not have."""
+    return [step.name for step in STEPS if step.name in again and not step.needed(ctx)]

@@ -48,6 +48,15 @@ def test_off_the_mac_it_says_what_to_start_and_goes_on_from_there(tmp_path: Path
     assert "Start the node" in again.output
     sheet = run("setup", "--home", str(home), "--again", "sheet")
     assert "Folha de emergência" in sheet.output
+    phone = run("setup", "--home", str(home), "--again", "phone")
+    assert "phone: não faz parte destas respostas" in phone.output
+    (home / "setup" / "progress.json").unlink()
+    bare = tmp_path / "bare.toml"
+    bare.write_text(
+        "\n".join(line for line in file.read_text().splitlines() if not line.startswith(("hospital", "name")))
+    )
+    recovered = run("setup", "--home", str(home), "--answers", str(bare))
+    assert recovered.exit_code == Exit.OK, "a home that exists answers whose it is by itself"
     file.write_text(file.read_text().replace("Santa Casa", "Outra"))
     other = run("setup", "--home", str(home), "--answers", str(file), "--again", "home")
     assert (other.exit_code, "setup.changed" in other.output) == (Exit.SETUP_ANSWERS, True)
