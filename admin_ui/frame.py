@@ -35,6 +35,7 @@ ENTRIES: Final = (
     Entry("/plugins", "nav.plugins", "extension", frozenset({"plugin.read"})),
     Entry("/jobs", "nav.jobs", "task_alt", frozenset({"job.read"})),
     Entry("/drills", "nav.drills", "fact_check", frozenset({"job.read"})),
+    Entry("/updates", "nav.updates", "system_update_alt", frozenset({"node.read"})),
     Entry("/note-templates", "nav.templates", "article", frozenset({"node.read"})),
     Entry("/people", "nav.people", "phonelink_lock", frozenset({"user.manage", "device.manage"})),
     Entry("/faces", "nav.faces", "face", frozenset({"user.manage"})),

@@ -12,6 +12,7 @@ from admin_ui.words_faces import FACES_WORDS
 from admin_ui.words_notes import NOTES_WORDS
 from admin_ui.words_operations import OPERATIONS_WORDS
 from admin_ui.words_packs import PACKS_WORDS
+from admin_ui.words_updates import UPDATES_WORDS
 
 Language = Literal["pt", "en"]
 Words = Callable[..., str]
@@ -293,6 +294,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     **FACES_WORDS,
     **OPERATIONS_WORDS,
     **PACKS_WORDS,
+    **UPDATES_WORDS,
 }
 
 

@@ -16,6 +16,7 @@ from admin_ui.pages import (
     people,
     plugins,
     templates,
+    updates,
 )
 from admin_ui.pages.base import dashboard_page
 from admin_ui.session import SessionStore
@@ -33,6 +34,7 @@ def register(sessions: SessionStore) -> None:
     plugins.register_plugin_pages(sessions)
     dashboard_page(sessions, "/jobs", jobs.build)
     dashboard_page(sessions, "/drills", drills.build)
+    dashboard_page(sessions, "/updates", updates.build)
     dashboard_page(sessions, "/note-templates", templates.build)
     dashboard_page(sessions, "/people", people.build)
     dashboard_page(sessions, "/faces", faces.build)

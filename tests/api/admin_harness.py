@@ -21,6 +21,7 @@ from appliance.api.admin_node import NodeProbe, requests_answered
 from appliance.api.admin_packs import PackDesk
 from appliance.api.admin_schedule import ScheduleDesk
 from appliance.api.admin_sources import AdminSources
+from appliance.api.admin_updates import UpdateDesk
 from appliance.api.application import build_application
 from appliance.api.care_switches import SwitchRoutes
 from appliance.api.server import Server
@@ -105,6 +106,7 @@ async def admin_api(
     packs: PackDesk | None = None,
     drills: DrillDesk | None = None,
     capacity: CapacityDesk | None = None,
+    updates: UpdateDesk | None = None,
     more: MoreRoutes = lambda *_: [],
 ) -> AsyncIterator[AdminApi]:
     """Serve on ``folder``; a second time on the same folder it is the same node, started again; with a ``desk`` one of a pair."""
@@ -145,6 +147,7 @@ async def admin_api(
         packs=packs,
         drills=drills,
         capacity=capacity,
+        updates=updates,
         restart_engine=lambda name: not restarted.append(name),
     )
     signer = HeadSigner.open(paths, vault)

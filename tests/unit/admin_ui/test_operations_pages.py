@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
+from appliance.api.admin_updates import FoundUpdate
 from appliance.api.care_templates import HOSPITAL, TemplateRoutes, check_route
 from appliance.api.care_words import WordRoutes
 from appliance.care import ai_switches, hospital_words
@@ -20,6 +21,8 @@ from appliance.daemon.recurring import Recurring
 from appliance.operations.backup import NOT_RESTORABLE
 from appliance.operations.schedule import Schedule, Task
 from appliance.operations.schedule_memory import Figure
+from appliance.operations.updates.state import Entry, Step
+from appliance.operations.updates.telling import UpdateReport
 from appliance.plugin_api.capabilities import ModelInfo
 from appliance.plugin_api.http import AnyRoute
 from appliance.security.audit_export import verify_export
@@ -51,6 +54,34 @@ def of_notes(store: Database, *_: object) -> list[AnyRoute]:
     return [*TemplateRoutes(store, lambda: NOW, "soap", HOSPITAL).routes(), check_route(), *words]
 
 
+class Updates:
+    """An update that went back, one before it, and two bundles on a stick whose folder has a name that a shell would obey."""
+
+    async def look(self) -> UpdateReport:
+        before = UpdateReport(
+            running="1.2.0", version="1.2.0", before="1.1.0", step="done", step_pt="concluída", step_en="done"
+        )
+        return UpdateReport(
+            running="1.2.0", version="1.3.0", before="1.2.0", step="stuck", step_pt="parada: chame o suporte", half_done=True,
+            failure="update.consult", failure_pt="A consulta sintética não chegou a uma nota assinada.", past=(before,),
+            entries=(Entry(1, NOW, Step.SWITCH, "done"), Entry(2, NOW, Step.PROVE, "failed", "update.consult")),
+        )  # fmt: skip
+
+    async def found(self) -> list[FoundUpdate]:
+        return [
+            FoundUpdate(
+                folder="/Volumes/PEN/it's 1.4.0",
+                version="1.4.0",
+                made="2026-11-21",
+                notes_pt="Mais rápido.",
+                bytes=1 << 20,
+            ),
+            FoundUpdate(
+                folder="/Volumes/PEN/old", refused="update.older", refused_pt="A versão 1.1.0 não é mais nova."
+            ),
+        ]
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Dashboard]:
     folder = tmp_path_factory.mktemp("operations")
@@ -62,7 +93,12 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Das
         schedule.add(Task(name=name, title_pt=pt, title_en=en, every_s=86400.0, run=run))
     schedule.start()
     async with (
-        dashboard(folder, schedule=Recurring(Paths(folder), schedule, SystemClock(), "mac-a"), more=of_notes) as one,
+        dashboard(
+            folder,
+            schedule=Recurring(Paths(folder), schedule, SystemClock(), "mac-a"),
+            updates=Updates(),
+            more=of_notes,
+        ) as one,
         chromium() as one.chromium,
     ):
         yield one
@@ -106,6 +142,21 @@ async def test_routine_work_is_run_and_a_failure_says_cause_and_step(running: Da
         await bad.get_by_role("button", name="Executar agora").click()
         await expect(bad).to_contain_text("A cópia não pôde ser restaurada (código 3).", timeout=PATIENCE_MS)
         await expect(bad).to_contain_text("Confira a pasta da cópia")
+
+
+async def test_updates_tell_the_step_the_reason_and_what_is_on_the_stick(running: Dashboard) -> None:
+    async with page_of(running, "it", "/updates") as page:
+        now = page.locator(".card", has=page.get_by_role("heading", name="Agora"))
+        await expect(now).to_contain_text("de 1.2.0 para 1.3.0", timeout=PATIENCE_MS)
+        await expect(now).to_contain_text("não chegou a uma nota assinada")
+        await expect(now).to_contain_text("docs/runbooks/update-half-done.md")
+        await expect(now.get_by_role("row", name="prove")).to_contain_text("update.consult")
+        stick = page.locator(".card", has=page.get_by_role("heading", name="No pendrive"))
+        good, old = stick.get_by_role("row", name="1.4.0"), stick.get_by_role("row", name="old")
+        await expect(good).to_contain_text("assinada, pode vir")
+        await expect(good).to_contain_text("""sudo prontuario update stage '/Volumes/PEN/it'"'"'s 1.4.0'""")
+        await expect(old).to_contain_text("A versão 1.1.0 não é mais nova.")
+        await expect(page.get_by_role("row", name="de 1.1.0 para 1.2.0")).to_contain_text("concluída")
 
 
 async def test_health_is_told_in_portuguese_and_an_engine_is_restarted(running: Dashboard) -> None:

@@ -28,6 +28,7 @@ from appliance.api.admin_cluster import ClusterDesk
 from appliance.api.admin_drills import DrillDesk
 from appliance.api.admin_packs import PackDesk
 from appliance.api.admin_schedule import ScheduleDesk
+from appliance.api.admin_updates import UpdateDesk
 from tests.api.admin_harness import PASSWORD, AdminApi, MoreRoutes, admin_api
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -67,10 +68,19 @@ async def dashboard(
     packs: PackDesk | None = None,
     drills: DrillDesk | None = None,
     capacity: CapacityDesk | None = None,
+    updates: UpdateDesk | None = None,
     more: MoreRoutes = lambda *_: [],
 ) -> AsyncIterator[Dashboard]:
     async with admin_api(
-        folder, desk=desk, schedule=schedule, alerts=alerts, packs=packs, drills=drills, capacity=capacity, more=more
+        folder,
+        desk=desk,
+        schedule=schedule,
+        alerts=alerts,
+        packs=packs,
+        drills=drills,
+        capacity=capacity,
+        updates=updates,
+        more=more,
     ) as api:
         argv = [sys.executable, "-m", "admin_ui", "--api", api.url, "--ca", str(api.home.ca), "--port", "0"]
         argv += ["--certificate", str(api.home.secrets / "server.pem"), "--key", str(api.home.secrets / "server.key")]
