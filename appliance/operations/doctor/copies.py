@@ -72,15 +72,17 @@ _BEHIND = SPOOL.fails(
 RESTORE: Final = Check("restore-proof", "record", pt="Prova de restauração", en="Restore proof", runbook="copy-failed")
 _PROVEN = RESTORE.ok("Provada há {hours} h.", "Proven {hours} h ago.")
 _NOTHING_TO_PROVE = RESTORE.ok("Não há o que provar.", "There is nothing to prove.", "empty")
+_PROVE: Final = (
+    "Com o nó rodando (num par, na reserva): prontuario schedule run restore-proof",
+    "With the node running (in a pair, on the standby): prontuario schedule run restore-proof",
+)
 _NEVER = RESTORE.warns(
-    "never",
-    ("A cópia nunca foi provada neste nó.", "Com o nó rodando: prontuario schedule run restore-proof"),
-    ("The copy has never been proven on this node.", "With the node running: prontuario schedule run restore-proof"),
+    "never", ("A cópia nunca foi provada.", _PROVE[0]), ("The copy has never been proven.", _PROVE[1])
 )
 _PROOF_OLD = RESTORE.fails(
     "old",
-    ("A última prova da cópia tem {days} dias.", "Com o nó rodando: prontuario schedule run restore-proof"),
-    ("The copy was last proven {days} days ago.", "With the node running: prontuario schedule run restore-proof"),
+    ("A última prova da cópia tem {days} dias.", _PROVE[0]),
+    ("The copy was last proven {days} days ago.", _PROVE[1]),
 )
 _PROOF_FAILED = RESTORE.fails(
     "failed",
@@ -175,8 +177,8 @@ def _written(path: Path) -> float | None:
 @RESTORE
 def restore_proof(patient: Patient) -> Finding:
     """The copy was restored and read lately, and that went well."""
-    if not patient.config.store.litestream or not patient.paths.database.exists():
-        return _NOTHING_TO_PROVE()
+    if not patient.config.store.litestream or not (patient.paired or patient.paths.database.exists()):
+        return _NOTHING_TO_PROVE()  # a standby has no record of its own, and proves what it received
     if patient.paired and not runs_here(patient.paths.run):
         return STOPPED(RESTORE)  # the other node may be the one that proves
     memory = _memory(patient).get(PROOF)

@@ -96,6 +96,8 @@ def test_in_a_pair_the_proof_is_the_one_of_the_node_whose_work_it_is(ward: Ward)
     old = a_task("restore-proof", node="a", here=False, ok_at=(NOW - timedelta(days=30)).isoformat())
     ward.answers["schedule.report"] = {"tasks": [a_task("restore-proof", ok_at=NOW.isoformat()), old]}
     assert ward.examine("restore-proof").verdict == "well"
+    ward.paths.database.unlink()
+    assert ward.examine("restore-proof").verdict == "well", "a standby has no record of its own"
     assert ward.examine("routines").verdict == "well"
     trouble = {"code": "x", "cause_pt": "x", "cause_en": "it broke", "step_pt": "x", "step_en": "mend it"}
     ward.answers["schedule.report"] = {
