@@ -138,6 +138,7 @@ class DrillRoom:
             ),
         ):  # fmt: skip
             self.conductor.add(drill)
+        self.conductor.recall()
 
     def _leads(self) -> bool:
         return self._of.store.is_open and self._of.store.mode != READ_ONLY

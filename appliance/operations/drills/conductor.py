@@ -112,6 +112,15 @@ class Conductor:
             )
         )  # fmt: skip
 
+    def recall(self) -> None:
+        """Show in the metrics what the last reports said: a failure stays an alarm across a restart. Blocks a little."""
+        for drill in self._drills.values():
+            last = next(
+                (one for one in self.shelf.history() if one.drill == drill.name and one.outcome != "given_up"), None
+            )
+            if last is not None:
+                self._meters.recalled(last)
+
     # -- people ---------------------------------------------------------------------------------------------------------
     def check(self, name: str) -> None:
         """Raise what speaks against making ``name`` here now: ``drill.unknown``, ``schedule.elsewhere|running``."""

@@ -134,7 +134,8 @@ async def answer(store: Store, clock: Clock, verb: str, body: bytes) -> bytes:
         return msgspec.msgpack.encode(await store.read(lambda q: watched.roots(q, sizes)))
     place = msgspec.msgpack.decode(body, type=note.Place)
     digest = await store.read(lambda q: note.digest_of(q, place))
-    await note.forget(store, clock, place)
+    if digest:
+        await note.forget(store, clock, place)
     return msgspec.msgpack.encode(digest)
 
 

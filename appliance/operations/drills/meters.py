@@ -51,6 +51,10 @@ class Meters:
         """A report was made."""
         self._announced.labels(told.drill).set(0)
         self._put_off.labels(told.drill).set(0)
+        self.recalled(told)
+
+    def recalled(self, told: Summary) -> None:
+        """What the last report said."""
         self._failed.labels(told.drill).set(told.outcome == "failed")
         self._ended.labels(told.drill).set(datetime.fromisoformat(told.ended_at).timestamp())
         for gauge, value in ((self._rto, told.rto_s), (self._rpo, told.rpo_writes)):

@@ -167,6 +167,28 @@ async def test_a_failure_is_told_with_its_reason_and_report(staged: Staged) -> N
     )
 
 
+async def test_a_failure_is_still_an_alarm_after_a_restart(staged: Staged, seal: NodeSeal) -> None:
+    stage = staged(disturbs=False)
+
+    def fall(_rehearsal: Rehearsal) -> None:
+        raise NOT_RESTORABLE(exit_code=3)
+
+    stage.act = fall
+    with pytest.raises(ProntuarioError):
+        await stage.turn()
+    metrics = Metrics()
+    ground = Ground(
+        node="mac-a", hospital="H", version="1", clock=stage.clock, metrics=metrics, seal=seal, folder=stage.folder
+    )  # fmt: skip
+    again = Conductor(ground, Schedule(stage.folder / "s.json", stage.clock))
+    again.add(
+        Drill(name="walk", title_pt="a", title_en="a", about_pt="", about_en="", every_s=DAY_S, perform=stage.perform)
+    )
+    assert metrics.registry.get_sample_value("prontuario_drill_failed", {"drill": "walk"}) == 0.0
+    again.recall()
+    assert metrics.registry.get_sample_value("prontuario_drill_failed", {"drill": "walk"}) == 1.0
+
+
 async def test_attachments_lie_beside_the_report_and_are_named_in_it(staged: Staged) -> None:
     stage = staged(disturbs=False)
     stage.act = lambda rehearsal: rehearsal.attach("list.json", b"[1]")
