@@ -19,10 +19,9 @@ import msgspec
 
 from appliance.api.openai_errors import error_object
 from appliance.api.openai_models import require_model
-from appliance.api.openai_pictures import PictureChat, has_pictures
+from appliance.api.openai_pictures import NOTICE_EN, NOTICE_PT, PictureChat, has_pictures
 from appliance.api.openai_shapes import ChatCompletionRequest, chat_messages, chat_options
 from appliance.api.queue_places import Place, Queued
-from appliance.care.imaging_forms import NOTICE_EN, NOTICE_PT
 from appliance.plugin_api.capabilities import ChatDelta, ChatModel, ImageDescriber, ModelInfo, TokenLogprob
 from appliance.plugin_api.engine import CallOptions, Lane
 from appliance.plugin_api.errors import ProntuarioError

@@ -29,6 +29,10 @@ from appliance.plugin_host.choice import Abilities, Choice
 
 PICTURE: Final = "image_url"
 MOST_PICTURES: Final = 4
+NOTICE_PT: Final = (
+    "Não é um diagnóstico. Palavras de um modelo de IA, a serem conferidas por um profissional que viu a imagem."
+)
+NOTICE_EN: Final = "Not a diagnosis. An AI model's words, to be checked by a professional who has seen the image."
 _DESCRIBES: Final = "image_describer"
 _DATA: Final = re.compile(r"data:[\w.+/-]*(;[\w.+=-]+)*;base64")
 """What stands before the comma (RFC 2397); the kind that it names is not believed, the reader looks for itself."""
