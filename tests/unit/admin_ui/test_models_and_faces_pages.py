@@ -108,7 +108,8 @@ async def narrow(page: Page) -> AsyncIterator[None]:
     size = page.viewport_size
     await page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
     await page.reload()
-    await expect(page.locator("#content .scroll").first).to_be_visible(timeout=PATIENCE_MS)
+    await expect(page.locator("#content .scroll").last).to_be_visible(timeout=PATIENCE_MS)
+    await expect(page.locator("#content .empty", has_text="…")).to_have_count(0, timeout=PATIENCE_MS)
     yield
     assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     assert size is not None
