@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 from appliance.daemon.demo.consult import Consult
-from appliance.daemon.demo.phone import FHIR, Phone
+from appliance.daemon.demo.phone import FHIR, Phone, RefusedError
 from appliance.daemon.demo.picture import read_sample, take_picture
 from tests.conftest import RunningNode
 
@@ -40,6 +41,8 @@ async def test_the_sample_is_kept_for_its_patient_and_nobody_says_what_it_shows(
         others = await phone.get("/api/images", patient=stranger)
         reports = await phone.get(f"{FHIR}/DiagnosticReport", patient=consult.patient)
         found = await phone.get(f"{FHIR}/Observation", patient=consult.patient)
+        with pytest.raises(RefusedError) as refused:
+            await phone.post("/v1/chat/completions", _about(image["id"]))
     finally:
         await phone.close()
     assert (image["modality"], image["body_part"], image["identity"]) == ("CR", "CHEST", "match")
@@ -54,7 +57,18 @@ async def test_the_sample_is_kept_for_its_patient_and_nobody_says_what_it_shows(
     assert "Ative um pacote de modelos" in stages[-1]
     assert not reports.get("entry")
     assert not found.get("entry")
+    assert (refused.value.status, refused.value.problem["error"]["code"]) == (422, "chat.no_eyes")
     assert "names this patient" in capsys.readouterr().out
+
+
+def _about(image: str) -> dict[str, Any]:
+    """A conversation about the sample, which no model here can lead."""
+    url = f"data:application/dicom;base64,{base64.b64encode(read_sample()).decode()}"
+    parts = [
+        {"type": "text", "text": f"O que se vê na imagem {image}?"},
+        {"type": "image_url", "image_url": {"url": url}},
+    ]
+    return {"messages": [{"role": "user", "content": parts}]}
 
 
 async def _two_patients(phone: Phone) -> tuple[Consult, str]:
