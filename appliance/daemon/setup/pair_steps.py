@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -131,9 +130,9 @@ async def _open_door(ctx: Context) -> AsyncIterator[None]:
     """While the packet filter of a node that was loaded before would keep the guest out, macOS's own rules hold."""
     root = str(ctx.machine.root).rstrip("/")
     closed = ctx.machine.is_mac and (ctx.machine.root / PF_FILE).exists()
-    if closed:
-        await asyncio.to_thread(ctx.machine.script, "pairing_door.sh", "open", root)
     try:
+        if closed:
+            ctx.machine.script("pairing_door.sh", "open", root)
         yield
     finally:
         if closed:
