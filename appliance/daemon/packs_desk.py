@@ -24,6 +24,7 @@ from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_host.host import PluginHost
 from appliance.security import audit
 from appliance.security.audit import AuditEvent
+from appliance.security.files import make_private_folder
 from appliance.security.steady_time import SteadyTime
 from appliance.store import durable
 from appliance.telemetry.logs import get_logger
@@ -46,6 +47,7 @@ class PacksDesk:
     def __init__(self, paths: Paths, host: PluginHost, slot: RecordSlot, time: SteadyTime, config: Config) -> None:
         self._shelf = Shelf(paths.models, paths.pack_keys)
         self._shelf.tidy()
+        make_private_folder(paths.inbox)
         self._activation, self._intake = Activation(self._shelf, host), Intake(self._shelf)
         self._places = Places(paths.inbox, config.models.import_from)
         self._paired = config.cluster.mode == "paired"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,16 @@ def test_from_a_folder_to_an_installed_pack(desk: Path) -> None:
     listed = run("list", "--json", "--home", home)
     assert listed.exit_code == 0
     assert [pack["pack"] for pack in json.loads(listed.stdout)["packs"]] == ["tiny-1"]
+
+
+def test_a_plain_tar_of_a_pack_is_imported_as_its_folder_would_be(desk: Path) -> None:
+    sign(desk)
+    with tarfile.open(desk / "tiny.tar", "w") as made:
+        made.add(desk / "model", arcname="model")
+    assert run("trust", desk / "keys" / "maker.pub.pem", "--home", desk / "home").exit_code == 0
+    done = run("import", desk / "tiny.tar", "--home", desk / "home")
+    assert done.exit_code == 0, done.output
+    assert "tiny-1 (chat_model) is installed" in done.output
 
 
 @pytest.fixture

@@ -101,6 +101,12 @@ async def test_a_capability_that_is_none_has_no_previous_pack(desk: PacksDesk) -
             await desk.verbs()["models.rollback"]({"capability": name})
 
 
+async def test_the_inbox_is_there_for_whoever_brings_a_pack(desk: PacksDesk, paths: Paths) -> None:
+    assert paths.inbox.is_dir()
+    first = (await desk.places()).places[0]
+    assert (first.id, first.there) == ("inbox", True)
+
+
 async def test_a_standby_without_a_record_changes_its_model_all_the_same(
     desk: PacksDesk, paths: Paths, slot: RecordSlot, tmp_path: Path
 ) -> None:
