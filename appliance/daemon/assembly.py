@@ -114,9 +114,7 @@ async def assemble(
     clock, metrics, store = SystemClock(), Metrics(), slot or RecordSlot()
     for folder in (paths.run, paths.logs, paths.models, paths.plugins, paths.plugin_data, paths.database.parent):
         make_private_folder(folder)
-    authority = Authority.open(paths, config, clock.now())
-    vault = open_vault(paths, config, clock)
-    policy = Policy()
+    authority, vault, policy = Authority.open(paths, config, clock.now()), open_vault(paths, config, clock), Policy()
     identity = Identity(store, vault, authority, clock, config.security, policy=policy)
     stack.callback(identity.close)
     fleet = EngineFleet(MemoryLedger(config.memory.ai_bytes or int(psutil.virtual_memory().total * AI_SHARE)), metrics)
