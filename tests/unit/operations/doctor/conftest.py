@@ -12,7 +12,7 @@ import pytest
 from tests.unit.operations.doctor.ward import PASSPHRASE, Ward, make_home
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def healthy_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("healthy") / "home"
     make_home(home)
@@ -21,10 +21,7 @@ def healthy_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def ward(healthy_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ward]:
-    shutil.copytree(healthy_home, tmp_path / "home", copy_function=shutil.copy2, symlinks=True)
-    for path in (tmp_path / "home", *(tmp_path / "home").rglob("*")):
-        if path.is_dir():
-            path.chmod(0o700)
+    shutil.copytree(healthy_home, tmp_path / "home", symlinks=True)
     monkeypatch.setenv("PRONTUARIO_PASSPHRASE", PASSPHRASE)
     with ExitStack() as stack:
         yield Ward(tmp_path, monkeypatch, stack)
