@@ -81,6 +81,7 @@ def make_place(folder: Path, running: str = OLD) -> Place:
     """A machine with ``running`` installed that trusts MAKER."""
     prefix = folder / "Prontuario"
     (prefix / "versions" / running).mkdir(parents=True)
+    prefix.chmod(0o755)
     (prefix / "current").symlink_to(f"versions/{running}")
     key = folder / "maker.pem"
     key.write_bytes(public_pem(MAKER))

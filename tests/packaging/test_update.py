@@ -26,8 +26,8 @@ from appliance.store.migrate import Migration
 from appliance.telemetry.clock import SystemClock
 from tests.fakes.mac_ground import ScratchMac
 from tests.fakes.package_sources import Ground
-from tests.fakes.packs import MAKER as PACK_MAKER
 from tests.fakes.packs import make as make_pack
+from tests.fakes.packs import write_trusted
 from tests.fakes.updates import KNOWN, MAKER, NEW, OLD, TABLE_NAME, public_pem
 
 JOBS = {f"br.prontuario.{name}" for name in ("firewall", "core", "admin")}
@@ -91,10 +91,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory, stick: dict[str, Path]) 
     mac = ScratchMac.make(tmp_path_factory.mktemp("installed"))
     mac.make_node()
     assert mac.install(stick["old"]).returncode == 0
-    for trust, key in (("updates/trust", MAKER), ("", PACK_MAKER)):
-        folder = mac.prefix / trust if trust else mac.home / "trust" / "packs"
-        folder.mkdir(parents=True)
-        (folder / "maker.pem").write_bytes(public_pem(key))
+    maker = stick["key"].with_name("maker.pub.pem")
+    maker.write_bytes(public_pem(MAKER))
+    Place(mac.prefix).trust(maker)
+    write_trusted(mac.home / "trust" / "packs")
     table = mac.home / "data" / "plugins" / TABLE_NAME
     table.parent.mkdir(parents=True)
     table.write_text("the hospital's own")

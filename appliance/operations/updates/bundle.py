@@ -80,8 +80,9 @@ def stage(folder: Path, target: Path, trusted: Keys, on_bytes: OnBytes = lambda 
                 copy.flush()
                 durable.sync(copy.fileno())
             (incoming / file.path).chmod(_READABLE_FILE)
-        write_file(incoming / SIGNATURE_NAME, signature, _READABLE_FILE)
-        write_file(incoming / MANIFEST_NAME, raw, _READABLE_FILE)
+        for name, content in ((SIGNATURE_NAME, signature), (MANIFEST_NAME, raw)):
+            write_file(incoming / name, content, _READABLE_FILE)
+            (incoming / name).chmod(_READABLE_FILE)
         _sync_folders(incoming)
         incoming.rename(place)
         durable.sync_folder(target)

@@ -92,7 +92,7 @@ class Place:
         """From now on updates signed by this public key are taken; its ``key_id``. Raises ``pack.key`` (422)."""
         identifier = key_id(read_public_key(file))
         self._make(self.keys)
-        write_file(self.keys / f"{identifier}.pem", file.read_bytes(), _FILE_MODE)
+        _write(self.keys / f"{identifier}.pem", file.read_bytes())
         return identifier
 
     # -- state ------------------------------------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ class Place:
     def save(self, state: State) -> None:
         """All or nothing; after return it survives power loss. Raises ``OSError``."""
         self._make(self.folder)
-        write_file(self.state_file, msgspec.json.encode(state), _FILE_MODE)
+        _write(self.state_file, msgspec.json.encode(state))
 
     def past(self) -> Past:
         """What was. Raises ``update.state`` (500)."""
@@ -124,7 +124,7 @@ class Place:
         past = self.past()
         runs = (*(one for one in past.runs if one.run != state.run), state)
         newest = state.version if state.step is Step.DONE else past.newest
-        write_file(self.past_file, msgspec.json.encode(Past(newest, runs)), _FILE_MODE)
+        _write(self.past_file, msgspec.json.encode(Past(newest, runs)))
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -142,6 +142,12 @@ class Place:
         for each in (self.folder, folder):
             each.mkdir(exist_ok=True, mode=_FOLDER_MODE)
             each.chmod(_FOLDER_MODE)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Durably, and readable by the node's own user whatever the umask of root's shell."""
+    write_file(path, content, _FILE_MODE)
+    path.chmod(_FILE_MODE)
 
 
 def _refuse_unsafe(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -23,7 +24,11 @@ def place(tmp_path: Path) -> Place:
 def test_what_was_saved_is_what_is_loaded(place: Place) -> None:
     assert place.load() is None
     state = noted(msgspec.structs.replace(STATE, tables=("a/b",), step=Step.SWITCH), "2026-11-21T00:00:00Z", "begun")
-    place.save(state)
+    before = os.umask(0o077)  # as root's shell may have it
+    try:
+        place.save(state)
+    finally:
+        os.umask(before)
     assert place.load() == state
     assert place.state_file.stat().st_mode & 0o777 == 0o644, "the node's own user reads it"
     assert place.folder.stat().st_mode & 0o777 == 0o755
