@@ -44,7 +44,7 @@ class Served:
 
     async def states(self) -> dict[str, str]:
         rows = (await self.http.get("/api/admin/packs")).json()["packs"]
-        return {row["pack"]: row["state"] for row in rows}
+        return {row["pack"]: row["state"] for row in rows if row["name"] == "late"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -66,9 +66,9 @@ async def test_a_pack_comes_from_a_stick_serves_goes_back_and_is_removed(served:
     places = (await http.get("/api/admin/pack-places")).json()["places"]
     assert [(one["id"], one["there"]) for one in places] == [("inbox", True), (place, True)]
     listed = (await http.get("/api/admin/pack-places/entries", params={"place": place, "path": "STICK"})).json()
-    assert [(one["path"], one["kind"]) for one in listed["entries"]] == [
-        (path, "pack") for path in (first, second, bad)
-    ]
+    assert {(path, "pack") for path in (first, second, bad)} <= {
+        (one["path"], one["kind"]) for one in listed["entries"]
+    }
     offer = (await http.get("/api/admin/pack-places/offer", params={"place": place, "path": first})).json()
     assert (offer["pack"], offer["refused"]["code"], offer["there_bytes"], offer["serving"]) == ("late-1", "", 0, "")
     assert 0 < offer["bytes"] < offer["needed_bytes"] < offer["free_bytes"]
@@ -85,7 +85,9 @@ async def test_a_pack_comes_from_a_stick_serves_goes_back_and_is_removed(served:
     assert (work["state"], work["told"]["code"], work["serving"]) == ("failed", "pack.gate", "late-2")
     assert await served.states() == {"late-3": "standby", "late-2": "active", "late-1": "previous"}
     seen: dict[str, Any] = {}
-    while seen.get("id") != work["id"]:  # the picture is shared by all who look, and a second old at most
+    while (
+        seen.get("id") != work["id"] or seen["state"] == "running"
+    ):  # the picture is shared by all who look, and a second old at most
         seen = (await http.get("/api/admin/snapshot")).json()["pack_work"] or {}
     assert seen == work
     work = await served.order("/api/admin/pack-rollbacks/chat_model")
@@ -113,15 +115,14 @@ async def test_a_pack_comes_from_a_stick_serves_goes_back_and_is_removed(served:
 async def _audited(served: Served) -> set[tuple[str, str, int, str]]:
     """Outcomes, each under the name of who gave the order."""
     found = await served.api.store.read(lambda q: audit.read_events(q, limit=500))
-    (it,) = {row.event.user_id for row in found if row.event.method == "POST" and row.event.user_id}
+    it = (await served.http.get("/api/me")).json()["user"]["id"]
     outcomes = [row.event for row in found if row.event.resource.startswith("models/") and not row.event.method]
     assert {event.user_id for event in outcomes} == {it}
     return {(event.action, event.resource, event.status, event.detail_code) for event in outcomes}
 
 
 async def test_the_texts_are_read_in_full(served: Served) -> None:
-    if "other-1" not in await served.states():
-        assert (await served.take_in(served.node.stick(1, "other")))["pack"] == "other-1"
+    assert (await served.take_in(served.node.stick(1, "other")))["pack"] == "other-1"
     text = (await served.http.get("/api/admin/packs/other-1")).json()
     assert (text["licence"], text["intended_use"]) == ("Apache-2.0", "Tests only.")
     assert {"config.json", "LICENSE"} <= {file["path"] for file in text["files"]}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
 
 from appliance.operations.packs.activation import Activated
 from appliance.operations.packs.errors import GATE, NO_PREVIOUS
-from appliance.operations.packs.intake import Intake
+from appliance.operations.packs.intake import FreeBytes, Intake, free_bytes
 from appliance.operations.packs.places import Places
 from appliance.operations.packs.shelf import INCOMING, OnBytes, Shelf
 from appliance.operations.packs.work import Order, Work, Workbench
@@ -41,11 +42,11 @@ class PlayedSwitch:
 
 
 class Bench:
-    def __init__(self, shelf: Shelf, inbox: Path) -> None:
+    def __init__(self, shelf: Shelf, inbox: Path, free: FreeBytes = free_bytes) -> None:
         self.switch, self.recorded = PlayedSwitch(), list[tuple[str, str, int, str]]()
         places = Places(inbox, ())
         self.bench = Workbench(
-            shelf, self.switch, Intake(shelf, spare_bytes=0), places, now=lambda: "now", record=self._record
+            shelf, self.switch, Intake(shelf, free=free, spare_bytes=0), places, now=lambda: "now", record=self._record
         )
 
     async def _record(self, order: Order, what: str, status: int, code: str) -> None:
@@ -123,11 +124,17 @@ async def test_only_one_at_a_time_and_it_can_be_stopped(bench: Bench) -> None:
 
 async def test_an_import_that_was_stopped_is_taken_up_again(tmp_path: Path, shelf: Shelf) -> None:
     packs.make(tmp_path / "inbox" / "large", version=2, side=1200)
-    bench = Bench(shelf, tmp_path / "inbox")
+    go_on = threading.Event()
+
+    def slow_look(_disk: Path) -> int:
+        assert go_on.wait(60)
+        return 1 << 40
+
+    bench = Bench(shelf, tmp_path / "inbox", slow_look)
     order = bench.begin("import", path="large")
-    await until(lambda: (bench.bench.latest() or DONE).done_bytes > 0)
     assert bench.bench.stop(order.id)
-    await bench.bench.close()
+    go_on.set()
+    await until(lambda: bool((bench.bench.latest() or DONE).ended))
     stopped = bench.bench.latest()
     assert stopped is not None
     assert stopped.state == "stopped"
