@@ -118,7 +118,7 @@ def own_copy(paths: Paths, record: RecordSession) -> Copy | None:
     opened = record.record
     if opened is None or opened.litestream is None:
         return None
-    return Copy(spool=paths.spool, sync=opened.litestream.barrier.confirm)
+    return Copy(spool=paths.spool, sync=opened.litestream.barrier.sync)
 
 
 def scratch(paths: Paths) -> Path:

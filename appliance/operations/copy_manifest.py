@@ -7,7 +7,9 @@ step covers it and its time is over; nothing else may. All functions block.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -35,6 +37,7 @@ KEYS: Final = (
 REWRAPPED: Final = "master.json"
 """May be written anew by a person (another passphrase, recovery shares); a core that starts with it has opened it."""
 _LOOKS: Final = 3
+_LOOK_S: Final = 0.1
 _PIECE: Final = 1 << 20
 _EARLY: Final = 0.95
 """Of its time: what goes a little before its end, by another reckoning of the clock, is no fault."""
@@ -201,6 +204,16 @@ class CopyGuard:
             raise missing(name)
 
 
+async def reached(spool: Path, txid: int, limit_s: float) -> bool:
+    """Wait until the copy goes up to ``txid``: of a pair Litestream's last step is on the other Mac before it is in here."""
+    ends = time.monotonic() + limit_s
+    while await asyncio.to_thread(lambda: reach(listing(spool))) < txid:
+        if time.monotonic() >= ends:
+            return False
+        await asyncio.sleep(_LOOK_S)
+    return True
+
+
 def missing(file: str) -> ProntuarioError:
     """``backup.file_missing`` of one file."""
     return _told(FILE_MISSING, file, 0)
@@ -279,4 +292,4 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
-__all__ = ["FILE_CHANGED", "FILE_MISSING", "CopyGuard", "changed", "missing"]
+__all__ = ["FILE_CHANGED", "FILE_MISSING", "CopyGuard", "changed", "missing", "reached"]

@@ -22,7 +22,7 @@ from appliance.operations.backup import (
     check_blobs,
     verify_latest,
 )
-from appliance.operations.copy_manifest import FILE_CHANGED, FILE_MISSING, CopyGuard
+from appliance.operations.copy_manifest import FILE_CHANGED, FILE_MISSING, CopyGuard, reached
 from appliance.operations.schedule_memory import Figure
 from appliance.plugin_api.errors import ProntuarioError, define
 from appliance.plugin_api.storage import Query, Store
@@ -36,6 +36,8 @@ from appliance.telemetry.logs import get_logger
 log = get_logger("backup")
 SPARE_BYTES: Final = 2 << 30
 """What a proof leaves free on the disk, at least: it must never be what fills it."""
+SPOOL_LAG_S: Final = 30.0
+"""How long a proof waits for Litestream to bring its last step into the spool; what is not there then is missing."""
 GROWS: Final = "audit_event"
 """A table that only grows: every access adds to it."""
 _RENEWABLE: Final = frozenset({NOT_RESTORABLE.code, DAMAGED.code, BEHIND.code})
@@ -116,6 +118,8 @@ async def prove_own_copy(
     at_least = await store.read(count_growing)
     told = await sync() if sync is not None else None
     txid = told if isinstance(told, int) else None
+    if txid is not None:
+        await reached(spool, txid, SPOOL_LAG_S)
     prove = partial(_prove_guarded, spool, scratch, at_least, guard)
     try:
         report = await prove(txid)

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Final
 
 from appliance.operations.backup import verify_latest
+from appliance.operations.copy_manifest import reached
 from appliance.operations.drills import failover, note, watched
 from appliance.operations.drills.conductor import Drill
 from appliance.operations.drills.errors import NOTE_DIFFERS, WRITES_LOST
 from appliance.operations.drills.failover import FailoverParts
 from appliance.operations.drills.note import SyntheticNote
 from appliance.operations.drills.rehearsal import Rehearsal
-from appliance.operations.proof import require_room
+from appliance.operations.proof import SPOOL_LAG_S, require_room
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.storage import Query
 
@@ -23,7 +24,10 @@ QUARTER_S: Final = 91 * 24 * 3600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copy:
-    """The copy of the record that is being written now: its folder, and what brings everything acknowledged into it."""
+    """The copy of the record that is being written now: its folder, and what has everything acknowledged copied.
+
+    ``sync`` may answer up to which TXID the copy will reach.
+    """
 
     spool: Path
     sync: Callable[[], Awaitable[object]]
@@ -86,7 +90,9 @@ async def _restore(rehearsal: Rehearsal, parts: SimulationParts, written: Synthe
         made = [
             await watched.write_one(parts.pair.store, parts.pair.clock, "simulation") for _ in range(watched.AT_LEAST)
         ]
-        await copy.sync()
+        told = await copy.sync()
+        if isinstance(told, int):
+            await reached(copy.spool, told, SPOOL_LAG_S)
         found: dict[int, str] = {}
 
         def read(q: Query) -> str:

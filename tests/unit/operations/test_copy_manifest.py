@@ -128,8 +128,9 @@ async def original(tmp_path_factory: pytest.TempPathFactory) -> Copy:
 
 
 @pytest.fixture
-def copy(original: Copy, tmp_path: Path) -> Copy:
+def copy(original: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Copy:
     """The same home again, for a test to damage; a proof has seen it whole."""
+    monkeypatch.setattr(proof, "SPOOL_LAG_S", 0.0)  # its Litestream has ended: nothing more comes
     shutil.copytree(original.paths.home, tmp_path / "home", copy_function=_with_times)
     made = Copy(Paths(tmp_path / "home"), original.txid)
     _same_folder(made)
@@ -302,3 +303,21 @@ async def test_the_alert_fires_and_people_are_told_which_file(copy: Copy) -> Non
     assert row.trouble is not None
     assert name in row.trouble.cause_pt
     assert name in (await schedule.health()).message_pt
+
+
+async def test_a_step_that_comes_late_is_waited_for(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proof, "SPOOL_LAG_S", PATIENCE_S)
+    late = [file.path(copy.paths.spool) for file in listing(copy.paths.spool) if file.last == copy.txid]
+    bodies = [(place, place.read_bytes(), place.stat().st_mtime_ns) for place in late]
+    for place in late:
+        place.unlink()
+
+    async def arrive() -> None:
+        await asyncio.sleep(0.2)
+        for place, body, written in bodies:
+            place.write_bytes(body)
+            os.utime(place, ns=(written, written))
+
+    arriving = asyncio.create_task(arrive())
+    await copy.prove()
+    await arriving
