@@ -28,7 +28,7 @@ def test_what_was_acknowledged_survives_a_death_a_drill_and_a_handover(tmp_path:
             drilled(pair, a, b)
             handed_over(pair, a, b)
             eventually(lambda: mode_of(b) == "paired", "a follows")
-            weekly_failover_leaves_a_report_that_proves_itself(pair)
+            a_full_simulation_leaves_a_report_that_proves_itself(pair)
             eventually(lambda: a.get("/health/primary").status_code == 200, "a serves")
 
 
@@ -62,8 +62,8 @@ def dead_and_back(pair: RunningPair, client: dict[str, str], a: httpx.Client, b:
 def drilled(pair: RunningPair, a: httpx.Client, b: httpx.Client) -> None:
     """A planned handover from b to a loses nothing and is measured."""
     ids = [b.post("/fhir/R4/Patient", json=patient(f"D{n}")).json()["id"] for n in range(5)]
-    done = command("cluster", "drill", "--home", str(pair.home / "b"))
-    assert "nobody served for" in done.stdout
+    weekly = json.loads(command("drill", "run", "failover", "--home", str(pair.home / "b"), "--json").stdout)
+    assert (weekly["outcome"], weekly["node"], weekly["rpo_writes"]) == ("passed", "b", 0), weekly
     eventually(lambda: a.get(f"/fhir/R4/Patient/{ids[-1]}").status_code == 200, "a serves")
     assert [a.get(f"/fhir/R4/Patient/{one}").status_code for one in ids] == [200] * 5
     eventually(lambda: mode_of(a) == "paired", "b follows")
@@ -85,20 +85,27 @@ def handed_over(pair: RunningPair, a: httpx.Client, b: httpx.Client) -> None:
     eventually(lambda: b.get(f"/fhir/R4/Patient/{kept}").status_code == 200, "b serves again")
 
 
-def weekly_failover_leaves_a_report_that_proves_itself(pair: RunningPair) -> None:
-    """b leads and hands over to a; the report tells it, and both nodes' root knows who signed."""
+def a_full_simulation_leaves_a_report_that_proves_itself(pair: RunningPair) -> None:
+    """b leads, restores its copy and hands over to a; the report tells it, and the pair's root knows who signed."""
     a, b, pdf = str(pair.home / "a"), str(pair.home / "b"), pair.scratch / "drill.pdf"
-    told = json.loads(command("drill", "run", "failover", "--home", b, "--json").stdout)
-    assert (told["outcome"], told["rpo_writes"], told["node"]) == ("passed", 0, "b")
+    told = json.loads(command("drill", "run", "simulation", "--home", b, "--json").stdout)
+    assert (told["outcome"], told["rpo_writes"], told["node"]) == ("passed", 0, "b"), told
     assert told["rto_s"] > 0
-    assert told["watched_writes"] >= 10, "acknowledged writes were looked for on the node that took over"
+    assert told["watched_writes"] >= 20, (
+        "acknowledged writes were looked for in the copy and on the node that took over"
+    )
     history = json.loads(command("drill", "history", "--home", a, "--json").stdout)
-    (known,) = [one for one in history if one["id"] == told["id"]]
-    assert known["outcome"] == "passed", "the other node knows it too"
+    assert [one["drill"] for one in history if one["node"] == "b"] == ["simulation", "failover"], "a knows b's reports"
     command("drill", "report", told["id"], "--home", a, "--to", str(pdf))
     verdict = json.loads(command("drill", "verify", str(pdf), "--home", a, "--json").stdout)
     assert (verdict["ok"], verdict["trusted"], verdict["signer"]) == (True, True, "b")
-    assert [step["name"] for step in verdict["facts"]["steps"]] == ["handover", "writes"]
+    assert [step["name"] for step in verdict["facts"]["steps"]] == [
+        "note",
+        "restore",
+        "handover",
+        "writes",
+        "note there",
+    ]
     content = bytearray(pdf.read_bytes())
     content[len(content) // 2] ^= 1
     pdf.write_bytes(content)
