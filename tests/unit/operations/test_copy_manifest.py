@@ -19,6 +19,8 @@ from appliance.config.model import Config, Paths
 from appliance.config.model import Store as StoreConfig
 from appliance.operations import proof
 from appliance.operations.copy_manifest import KEYS, NAME, SEAL, CopyGuard
+from appliance.operations.doctor import copies
+from appliance.operations.doctor.run import run_checks
 from appliance.operations.schedule import Schedule, Task
 from appliance.operations.schedule_memory import Figure
 from appliance.operations.watching.conditions import snapshot
@@ -283,9 +285,10 @@ async def test_what_a_standby_received_is_examined_alike(copy: Copy) -> None:
         await prove()
 
 
-async def test_the_alert_fires_and_people_are_told_which_file(copy: Copy) -> None:
+async def test_the_alert_fires_and_doctor_says_which_file(copy: Copy) -> None:
     clock, metrics = SystemClock(), Metrics()
-    schedule = Schedule(copy.paths.home / "data" / "schedule.json", clock, metrics, settle_s=1e9, poll_s=0.01)
+    memory = copy.paths.home / "data" / "schedule.json"
+    schedule = Schedule(memory, clock, metrics, settle_s=1e9, poll_s=0.01)
     schedule.add(Task(name="restore-proof", title_pt="Prova", title_en="Proof", every_s=86400.0, run=copy.prove))
     name = copy.blob()
     copy.place(name).unlink()
@@ -293,7 +296,7 @@ async def test_the_alert_fires_and_people_are_told_which_file(copy: Copy) -> Non
     try:
         schedule.run_soon("restore-proof")
         async with asyncio.timeout(PATIENCE_S):
-            while schedule.report()[0].last is None:  # noqa: ASYNC110  what the loop does has no event
+            while not memory.exists():  # noqa: ASYNC110  what the loop does has no event; it comes whole or not at all
                 await asyncio.sleep(0.02)
     finally:
         await schedule.stop()
@@ -303,6 +306,9 @@ async def test_the_alert_fires_and_people_are_told_which_file(copy: Copy) -> Non
     assert row.trouble is not None
     assert name in row.trouble.cause_pt
     assert name in (await schedule.health()).message_pt
+    (finding,) = await asyncio.to_thread(run_checks, [copies.RESTORE], copy.paths, config=Config())
+    assert (finding.status, finding.verdict) == ("failed", "failed")
+    assert name in finding.cause_pt
 
 
 async def test_a_step_that_comes_late_is_waited_for(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
