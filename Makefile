@@ -30,7 +30,7 @@ run: setup$(if $(PAIR),-pair) ## start a node and play both sample consults thro
 	@$(BIN)/prontuario demo --home $(or $(HOME_DIR),.run/$(if $(PAIR),pair,node)) --port-base $(or $(PORT),8443) $(if $(PAIR),--pair)
 
 test: setup-dev ## run every test
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 check: setup-dev ## formatting, lint, types, import rules, sizes
 	@$(BIN)/ruff format --check .
