@@ -11,7 +11,7 @@ import importlib
 import pkgutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import appliance  # noqa: E402  the tree itself, not an installed copy
+import plugins  # noqa: E402
 from appliance.config.model import Config, Paths, Store  # noqa: E402
 from appliance.operations.doctor.page import checks_page  # noqa: E402
 from appliance.operations.watching.dashboard import dashboard_json  # noqa: E402
@@ -79,7 +80,7 @@ def settings() -> str:
 
 def errors() -> str:
     """Every stable error code, in both languages."""
-    for module in modules(appliance):
+    for module in (*modules(appliance), *outside_children(modules(plugins))):
         importlib.import_module(module)
     lines = [
         "# Error codes",
@@ -122,6 +123,11 @@ def modules(package: Any) -> Iterator[str]:
     for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         if not info.name.endswith(("__main__", ".leash", "audio_child")):
             yield info.name
+
+
+def outside_children(names: Iterable[str]) -> Iterator[str]:
+    """Those that core may import: what begins with ``engine`` belongs to a child and brings a model library along."""
+    return (name for name in names if not any(part.startswith("engine") for part in name.split(".")))
 
 
 def _type(shape: Any) -> str:

@@ -152,7 +152,10 @@ def _version_of(patient: Patient, found: Path) -> tuple[int, ...] | None:
 
 @SPOOL
 def spool(patient: Patient) -> Finding:
-    """The spool is there and does not trail the record."""
+    """The spool is there and does not trail the record.
+
+    Only commits count, and they go to the write-ahead log: a checkpoint writes the database hours later, and leaves nothing to copy.
+    """
     paths = patient.paths
     if not patient.config.store.litestream or not paths.database.exists():
         return _NOTHING()
@@ -161,9 +164,16 @@ def spool(patient: Patient) -> Finding:
     if newest is None:
         return _NO_COPY(folder=paths.spool)
     wal = paths.database.with_name(paths.database.name + "-wal")
-    written = max(moment for path in (paths.database, wal) if (moment := _written(path)) is not None)
-    behind = written - newest
+    written = _written(wal) if _holds_something(wal) else None
+    behind = 0.0 if written is None else written - newest
     return _BEHIND(seconds=f"{behind:.0f}") if behind > STALE_S else _SPOOL_WELL()
+
+
+def _holds_something(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def _written(path: Path) -> float | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -346,3 +348,11 @@ def test_a_lock_that_fell_with_its_holder_is_no_node(ward: Ward) -> None:
     assert not home.runs_here(ward.paths.run)
     ward.prepare("running")
     assert home.runs_here(ward.paths.run)
+
+
+def test_a_checkpoint_long_after_the_last_commit_is_not_taken_for_a_copy_that_trails(ward: Ward) -> None:
+    now = time.time()
+    os.utime(next(ward.paths.spool.rglob("*.ltx")), (now - 7200, now - 7200))
+    os.utime(ward.paths.database, (now, now))
+    ward.paths.database.with_name("record.sqlite-wal").write_bytes(b"")
+    assert ward.examine("spool").status == "ok"
