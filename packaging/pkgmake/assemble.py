@@ -172,7 +172,7 @@ def _scripts(repository: Path, folder: Path, packages: Path) -> None:
     (folder / "bin" / "prontuario").chmod(0o755)
     (folder / "scripts").mkdir()
     for name in ("scripts", "install/shipped"):
-        for script in sorted((repository / "packaging" / name).iterdir()):
+        for script in sorted(path for path in (repository / "packaging" / name).iterdir() if path.is_file()):
             place = folder / "scripts" / script.name
             shutil.copyfile(script, place)
             place.chmod(0o755 if script.suffix == ".sh" else 0o644)

@@ -184,7 +184,7 @@ def owner(patient: Patient) -> Finding:
     folder, facts = patient.paths.home, patient.paths.home.stat()
     if facts.st_mode & _MISCHIEF:
         return _OPEN_HOME(home=folder)
-    foreign = [path for path in _belongings(patient) if path.lstat().st_uid != facts.st_uid]
+    foreign = [path for path in _belongings(patient) if _owner_of(path) not in {facts.st_uid, None}]
     if foreign:
         example = foreign[0].relative_to(folder)
         return _MIXED(count=len(foreign), owner=_name(facts.st_uid), example=example, home=folder)
@@ -198,6 +198,14 @@ def _belongings(patient: Patient) -> list[Path]:
     paths = patient.paths
     folders = (paths.home, paths.database.parent, paths.run, paths.logs, paths.secrets, paths.models)
     return [entry for folder in folders if folder.is_dir() for entry in sorted(folder.iterdir())]
+
+
+def _owner_of(path: Path) -> int | None:
+    """None: it has gone meanwhile, as SQLite's helper files do when their last reader leaves."""
+    try:
+        return path.lstat().st_uid
+    except FileNotFoundError:
+        return None
 
 
 def _name(uid: int) -> str:
