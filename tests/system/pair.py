@@ -59,9 +59,11 @@ class RunningPair:
         root = psutil.Process(int(self.nodes[node]["pid"]))
         processes = [root, *root.children(recursive=True)]
         for one in processes:
-            one.suspend()
+            with suppress(psutil.NoSuchProcess):  # a child of a moment, gone since it was listed
+                one.suspend()
         for one in processes:
-            one.kill()
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
         psutil.wait_procs(processes, timeout=30)
 
     def start_again(self, node: str) -> None:
