@@ -13,7 +13,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, Request, expect
 
 from tests.conftest import RunningNode
-from tests.fakes.chromium import chromium
+from tests.fakes.chromium import chromium, visit
 
 PATIENCE_MS = 60_000
 PAGES = ("/", "/engines", "/plugins", "/jobs", "/people")
@@ -76,7 +76,7 @@ async def browser(process: Browser, node: RunningNode, **options: Any) -> AsyncI
     watch = Watch(context, node.admin)
     page = await context.new_page()
     try:
-        await page.goto("/")
+        await visit(page, "/")
         yield page, watch
     finally:
         await context.close()
@@ -118,7 +118,7 @@ async def test_the_overview_is_alive_and_says_that_the_models_are_for_demonstrat
         await expect(rate).to_contain_text("desde o início", timeout=PATIENCE_MS)
         first = await rate.inner_text()
         other = await page.context.new_page()
-        await other.goto("/people")  # asks core for people and devices
+        await visit(other, "/people")  # asks core for people and devices
         await expect(rate).not_to_have_text(first, timeout=PATIENCE_MS)
 
 
@@ -127,7 +127,7 @@ async def test_every_page_is_readable(process: Browser, running_node: RunningNod
     async with browser(process, running_node, color_scheme=scheme) as (page, _):
         await sign_in(page, running_node)
         for path in PAGES:
-            await page.goto(path)
+            await visit(page, path)
             await expect(page.locator("#content h1")).to_be_visible()
             await expect(page.locator("#content .empty", has_text="…")).to_have_count(0, timeout=PATIENCE_MS)
             assert await page.evaluate(TEXT_CONTRAST) == [], path
@@ -141,7 +141,7 @@ async def test_a_phone_needs_no_sideways_scrolling(process: Browser, running_nod
     async with browser(process, running_node, viewport={"width": 390, "height": 844}) as (page, _):
         await sign_in(page, running_node)
         for path in PAGES:
-            await page.goto(path)
+            await visit(page, path)
             await expect(page.locator("#content h1")).to_be_visible()
             assert await page.evaluate("document.documentElement.scrollWidth") <= 390, path
         await page.get_by_role("button", name="Abrir ou fechar o menu").click()
@@ -152,9 +152,9 @@ async def test_a_phone_needs_no_sideways_scrolling(process: Browser, running_nod
 async def test_engines_and_plugins_show_what_runs(process: Browser, running_node: RunningNode) -> None:
     async with browser(process, running_node) as (page, _):
         await sign_in(page, running_node)
-        await page.goto("/engines")
+        await visit(page, "/engines")
         await expect(page.locator("#content")).to_contain_text("demonstração", timeout=PATIENCE_MS)
-        await page.goto("/plugins")
+        await visit(page, "/plugins")
         for name in (
             "whisper_stt",
             "medgemma_chat",
@@ -170,7 +170,7 @@ async def test_engines_and_plugins_show_what_runs(process: Browser, running_node
 async def test_a_phone_is_enrolled_by_qr_for_a_new_person(process: Browser, running_node: RunningNode) -> None:
     async with browser(process, running_node) as (page, _):
         await sign_in(page, running_node)
-        await page.goto("/people")
+        await visit(page, "/people")
         await page.get_by_role("button", name="Nova pessoa").click()
         form = page.get_by_role("dialog")
         await form.get_by_label("Nome").fill("Íris do Painel")
@@ -202,7 +202,7 @@ async def test_language_and_theme_are_the_person_s_choice(process: Browser, runn
         await page.get_by_role("button", name="Signed in as").click()
         await page.get_by_role("button", name="Theme: dark").click()
         await expect(page.locator("body")).to_have_class(re.compile("body--dark"))
-        await page.goto("/jobs")
+        await visit(page, "/jobs")
         await expect(page.locator("body")).to_have_class(re.compile("body--dark"))
         await expect(page.locator("#content")).to_contain_text("No job in this state", timeout=PATIENCE_MS)
 
@@ -211,7 +211,7 @@ async def test_signing_out_closes_every_page(process: Browser, running_node: Run
     async with browser(process, running_node) as (page, _):
         await sign_in(page, running_node)
         other = await page.context.new_page()
-        await other.goto("/engines")
+        await visit(other, "/engines")
         await page.get_by_role("button", name="Conectado como").click()
         await page.get_by_role("button", name="Sair").click()
         await expect(page.get_by_role("heading", level=1)).to_have_text("Entrar no painel")

@@ -19,7 +19,7 @@ from appliance.cluster.model import ClusterStatus, Computes, Drill, Event, Posit
 from appliance.cluster.reasons import reason
 from appliance.plugin_api.errors import define
 from tests.api.admin_harness import PASSWORD
-from tests.fakes.chromium import chromium
+from tests.fakes.chromium import chromium, visit
 from tests.system.test_dashboard_browser import TEXT_CONTRAST
 from tests.unit.admin_ui.test_process import Dashboard, dashboard
 
@@ -127,7 +127,7 @@ class Running:
         context = await self.chromium.new_context(ignore_https_errors=True, base_url=one.url, **wanted)
         context.set_default_timeout(PATIENCE_MS)
         page = await context.new_page()
-        await page.goto("/login")
+        await visit(page, "/login")
         await page.locator("input[name=username]").fill(role)
         await page.locator("input[name=password]").fill(PASSWORD)
         await page.locator("button[type=submit]").click()
@@ -151,7 +151,7 @@ async def cluster_page(
     running.desk.begun.clear()
     context = await running.signed_in(role, options)
     page = await context.new_page()
-    await page.goto("/cluster")
+    await visit(page, "/cluster")
     yield page
     if os.environ.get("SCREENSHOTS"):
         folder = Path(os.environ["SCREENSHOTS"])

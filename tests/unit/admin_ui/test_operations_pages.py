@@ -29,7 +29,7 @@ from appliance.security.audit_export import verify_export
 from appliance.store.database import Database
 from appliance.telemetry.clock import SystemClock
 from tests.api.admin_harness import PASSWORD
-from tests.fakes.chromium import chromium
+from tests.fakes.chromium import chromium, visit
 from tests.system.test_dashboard_browser import TEXT_CONTRAST
 from tests.unit.admin_ui.test_cluster_page import PATIENCE_MS
 from tests.unit.admin_ui.test_process import Dashboard, dashboard
@@ -114,11 +114,11 @@ async def page_of(one: Dashboard, role: str, path: str) -> AsyncIterator[Page]:
     )
     context.set_default_timeout(PATIENCE_MS)
     page = await context.new_page()
-    await page.goto("/login")
+    await visit(page, "/login")
     await page.locator("input[name=username]").fill(role)
     await page.locator("input[name=password]").fill(PASSWORD)
     await page.locator("button[type=submit]").click()
-    await page.goto(path)
+    await visit(page, path)
     yield page
     assert await page.evaluate(TEXT_CONTRAST) == []
     await photograph(page)
@@ -163,7 +163,7 @@ async def test_health_is_told_in_portuguese_and_an_engine_is_restarted(running: 
     async with page_of(running, "it", "/") as page:
         await expect(page.locator(".parts")).to_contain_text("o motor caiu", timeout=PATIENCE_MS)
         await expect(page.locator(".parts .advice")).to_have_text("reinicie o motor")
-        await page.goto("/engines")
+        await visit(page, "/engines")
         card = page.locator(".card", has=page.get_by_role("heading", name="chat"))
         await card.get_by_role("button", name="Reiniciar").click()
         await page.get_by_role("alertdialog").get_by_role("button", name="Reiniciar").click()

@@ -13,7 +13,7 @@ from playwright.async_api import Page, expect
 
 from appliance.store import jobs
 from tests.api.admin_harness import PASSWORD, QUARANTINE, admin_api
-from tests.fakes.chromium import chromium
+from tests.fakes.chromium import chromium, visit
 from tests.unit.admin_ui.test_process import Dashboard, dashboard
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
@@ -34,7 +34,7 @@ async def signed_in(one: Dashboard, role: str) -> AsyncIterator[Page]:
     context = await one.chromium.new_context(ignore_https_errors=True, base_url=one.url, locale="pt-BR")
     context.set_default_timeout(PATIENCE_MS)
     page = await context.new_page()
-    await page.goto("/login")
+    await visit(page, "/login")
     await page.get_by_label("Usuário").fill(role)
     await page.get_by_label("Senha").fill(PASSWORD)
     await page.get_by_role("button", name="Entrar", exact=True).click()
@@ -56,7 +56,7 @@ async def test_dead_jobs_call_for_a_decision_and_get_one(running: Dashboard) -> 
     await bury(running, "care.transcribe", "care.draft")
     async with signed_in(running, "admin") as page:
         await expect(page.get_by_role("link", name=re.compile("Tarefas"))).to_contain_text("2", timeout=PATIENCE_MS)
-        await page.goto("/jobs")
+        await visit(page, "/jobs")
         again = page.get_by_role("row", name="care.transcribe")
         await expect(again).to_contain_text("engine.died")
         await again.get_by_role("button", name="Tentar de novo").click()
@@ -76,7 +76,7 @@ async def test_dead_jobs_call_for_a_decision_and_get_one(running: Dashboard) -> 
 
 async def test_a_quarantined_plugin_says_why_and_its_words_stay_words(running: Dashboard) -> None:
     async with signed_in(running, "admin") as page:
-        await page.goto("/plugins")
+        await visit(page, "/plugins")
         broken = page.locator(".card", has=page.get_by_role("heading", name="broken"))
         await expect(broken).to_contain_text("em quarentena")
         await expect(broken.locator(".notice")).to_contain_text(QUARANTINE)
@@ -85,20 +85,20 @@ async def test_a_quarantined_plugin_says_why_and_its_words_stay_words(running: D
 
 async def test_a_plugin_s_page_is_shown_from_its_data(running: Dashboard) -> None:
     async with signed_in(running, "it") as page:
-        await page.goto("/plugins")
+        await visit(page, "/plugins")
         await page.get_by_role("link", name="Motores", exact=True).click()
         await expect(page.get_by_role("heading", level=1)).to_have_text("Motores")
         row = page.get_by_role("row", name="speech")
         await expect(row).to_contain_text("sim")
         await expect(row).to_contain_text("demo-speech")
-        await page.goto("/plugins/whisper_stt/none")
+        await visit(page, "/plugins/whisper_stt/none")
         await expect(page.locator("#content")).to_contain_text("não existe mais")
 
 
 async def test_an_open_circuit_is_shown_with_its_reason(running: Dashboard) -> None:
     async with signed_in(running, "it") as page:
         await expect(page.locator(".tile").first).to_contain_text("Há falha", timeout=PATIENCE_MS)
-        await page.goto("/engines")
+        await visit(page, "/engines")
         ill = page.locator(".card", has=page.get_by_role("heading", name="chat"))
         await expect(ill).to_contain_text("parado após quedas")
         await expect(ill.locator(".notice")).to_have_text("exit code -9")
@@ -106,7 +106,7 @@ async def test_an_open_circuit_is_shown_with_its_reason(running: Dashboard) -> N
 
 async def test_it_sees_devices_but_no_people(running: Dashboard) -> None:
     async with signed_in(running, "it") as page:
-        await page.goto("/people")
+        await visit(page, "/people")
         await expect(page.get_by_role("row", name="dashboard")).to_be_visible()
         await expect(page.get_by_role("heading", name="Pessoas", exact=True)).to_have_count(0)
         await expect(page.get_by_role("link", name="Auditoria")).to_have_count(0)
@@ -118,7 +118,7 @@ async def test_an_auditor_reads_further_back_and_checks_the_log(running: Dashboa
             for _ in range(25):
                 await running.sign_in(http, "auditor")
                 await http.post("/logout")
-        await page.goto("/audit")
+        await visit(page, "/audit")
         rows = page.locator("#content tbody tr")
         await expect(rows).to_have_count(50)
         await page.get_by_role("button", name="Ver mais antigos").click()
@@ -135,7 +135,7 @@ async def test_a_core_that_dies_is_told_and_its_return_needs_no_hand(tmp_path: P
         await one.api.server.drain()
         await expect(page.locator(".lost")).to_contain_text("Sem resposta do núcleo", timeout=PATIENCE_MS)
         await expect(page.locator(".topbar")).to_contain_text("sem resposta")
-        await page.goto("/people")
+        await visit(page, "/people")
         await expect(page.locator("#content .notice").first).to_contain_text("O núcleo não respondeu")
         async with admin_api(tmp_path, port=port):
             await expect(page.locator(".lost")).to_be_hidden(timeout=PATIENCE_MS)
