@@ -64,12 +64,18 @@ class BudgetRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ForecastRow(msgspec.Struct, frozen=True, kw_only=True):
-    """When ``what`` is full. ``verdict``: ``forecast``, ``steady``, ``too_little_history`` or ``full``."""
+    """When ``what`` is full. ``verdict``: ``forecast``, ``steady``, ``too_little_history`` or ``full``.
+
+    ``level`` of ``limit`` bytes is taken, and ``per_day`` more a day; ``days`` were sampled.
+    """
 
     what: str
     verdict: str
+    level: float
+    limit: float
     days: int
     needed_days: int
+    per_day: float | None = None
     days_left: float | None = None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 from admin_ui.words_alerts import ALERTS_WORDS
+from admin_ui.words_capacity import CAPACITY_WORDS
 from admin_ui.words_cluster import CLUSTER_WORDS
 from admin_ui.words_drills import DRILLS_WORDS
 from admin_ui.words_faces import FACES_WORDS
@@ -288,6 +289,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "page.missing": ("Esta página não existe.", "This page does not exist."),
     "page.home": ("Ir para o início", "Go to the start"),
     **ALERTS_WORDS,
+    **CAPACITY_WORDS,
     **CLUSTER_WORDS,
     **DRILLS_WORDS,
     **NOTES_WORDS,

@@ -1,4 +1,4 @@
-"""What the dashboard says about drills and capacity; part of ``words.WORDS``."""
+"""What the dashboard says about drills; part of ``words.WORDS``."""
 
 from __future__ import annotations
 
@@ -52,21 +52,6 @@ DRILLS_WORDS: Final[dict[str, tuple[str, str]]] = {
     "outcome.failed": ("reprovado", "failed"),
     "outcome.not_configured": ("não configurado", "not configured"),
     "outcome.given_up": ("não realizado", "not made"),
-    "capacity.title": ("Capacidade", "Capacity"),
-    "capacity.ai": ("Modelos", "Models"),
-    "capacity.api": ("API e painel", "API and dashboard"),
-    "capacity.data": ("Dados (Litestream, etcd)", "Data (Litestream, etcd)"),
-    "capacity.of": ("{used} de {budget}", "{used} of {budget}"),
-    "capacity.declared": ("{used} de {budget}; {declared} reservados", "{used} of {budget}; {declared} reserved"),
-    "capacity.disk": ("Disco", "Disk"),
-    "capacity.memory": ("Memória", "Memory"),
-    "capacity.forecast": ("cheio em {days} dias neste ritmo", "full in {days} days at this pace"),
-    "capacity.steady": ("não cresce", "does not grow"),
-    "capacity.full": ("cheio agora", "full now"),
-    "capacity.too_little_history": (
-        "histórico insuficiente: {have} de {need} dias",
-        "not enough history: {have} of {need} days",
-    ),
     "figure.disk_days_left": ("disco: {value} (dias até encher)", "disk: {value} (days until full)"),
     "figure.memory_days_left": ("memória: {value} (dias até encher)", "memory: {value} (days until full)"),
     "figure.report": ("relatório {value}", "report {value}"),

@@ -1,4 +1,4 @@
-"""Drills: what comes when, what the last ones measured and whether it grows, each report as a signed PDF; and capacity."""
+"""Drills: what comes when, what the last ones measured and whether it grows, each report as a signed PDF."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from nicegui import ui
 
 from admin_ui.charts import LiveChart
 from admin_ui.drill_calls import DrillCalls
-from admin_ui.figures import moment, number, size
+from admin_ui.figures import moment, number
 from admin_ui.frame import frame
-from admin_ui.parts import Column, Text, box, button, card, chip, confirmed, facts, table
-from admin_ui.shapes_drills import CapacityPicture, DrillLine, DrillPicture, DrillReport, ForecastRow
+from admin_ui.parts import Column, Text, box, button, card, chip, confirmed, table
+from admin_ui.shapes_drills import DrillLine, DrillPicture, DrillReport
 from admin_ui.view import Place, View
-from admin_ui.words import known
 
 PERIOD_S: Final = 5.0
 SHOWN: Final = 60
@@ -25,18 +24,10 @@ TREND: Final = ("failover", "simulation")
 
 
 def build(view: View) -> None:
-    """Schedule, trend, history, and under them the node's capacity."""
+    """Schedule, trend and history."""
     with frame(view, "/drills", view.say("nav.drills"), view.say("drills.lead")):
         drills = _Drills(view)
         ui.timer(PERIOD_S, drills.place.load)
-        if view.client.may("node.read"):
-            with card(view.say("capacity.title")):
-                build_capacity(view)
-
-
-def build_capacity(view: View) -> None:
-    """Budgets of memory and the days until disk and memory are full."""
-    Place(view, DrillCalls(view.client).capacity, partial(_show_capacity, view))
 
 
 class _Drills:
@@ -160,23 +151,3 @@ class _Drills:
         found = await self._view.act(self._calls.report(one.id))
         if found is not None:
             ui.download.content(found.pdf, f"{found.id}.pdf", "application/pdf")
-
-
-def _show_capacity(view: View, told: CapacityPicture) -> None:
-    say, language = view.say, view.language
-    rows = []
-    for budget in told.budgets:
-        figures = {"used": size(budget.used_bytes, language), "budget": size(budget.budget_bytes, language)}
-        text = say("capacity.of", **figures)
-        if budget.declared_bytes:
-            text = say("capacity.declared", declared=size(budget.declared_bytes, language), **figures)
-        rows.append((known(say, "capacity", budget.name), text))
-    facts([*rows, *((known(say, "capacity", one.what), _forecast(view, one)) for one in told.forecasts)])
-
-
-def _forecast(view: View, one: ForecastRow) -> str:
-    if one.verdict == "forecast" and one.days_left is not None:
-        return view.say("capacity.forecast", days=number(int(one.days_left), view.language))
-    if one.verdict == "too_little_history":
-        return view.say("capacity.too_little_history", have=one.days, need=one.needed_days)
-    return view.say(f"capacity.{one.verdict}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from admin_ui.charts import LiveChart
 from admin_ui.figures import moment, number, size, span
 from admin_ui.frame import frame
+from admin_ui.pages.capacity_card import capacity_card
 from admin_ui.parts import Section, Text, Tile, box, card, chip, facts
 from admin_ui.shapes import HealthRow, NodeFacts, Snapshot
 from admin_ui.view import View
@@ -14,15 +15,17 @@ GRAVITY = {"failed": 0, "degraded": 1, "not_configured": 3}
 
 
 def build(view: View) -> None:
-    """Tiles, charts, health with advice, facts of the node."""
+    """Tiles, charts, health with advice, capacity, facts of the node."""
     say = view.say
     with frame(view, "/", say("nav.overview")):
         _tiles(view)
         with box("section", "columns"):
             _charts(view)
         with box("div", "split"):
-            with card(say("overview.health")):
-                parts = Section(lambda rows: _health(view, rows))
+            with box("div", "stack"):
+                with card(say("overview.health")):
+                    parts = Section(lambda rows: _health(view, rows))
+                capacity_card(view)
             with card(say("overview.node")):
                 node = Section(lambda latest: _node(view, latest))
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from admin_ui import shapes_drills as ours
-from admin_ui.words_drills import DRILLS_WORDS
+from admin_ui.words import WORDS
 from appliance.api.admin_drills import DrillList, ReportFile
 from appliance.operations import budgets, forecast
 from appliance.operations.drills import model
@@ -108,4 +108,4 @@ def test_core_says_every_field_that_the_dashboard_reads(mine: type, core: type) 
 def test_every_outcome_and_verdict_has_its_word() -> None:
     outcomes = {f"outcome.{one}" for one in msgspec.inspect.type_info(model.Outcome).values}  # type: ignore[attr-defined]
     verdicts = {f"capacity.{one}" for one in msgspec.inspect.type_info(forecast.Verdict).values}  # type: ignore[attr-defined]
-    assert outcomes | verdicts | {f"capacity.{one}" for one in budgets.KINDS} <= DRILLS_WORDS.keys()
+    assert outcomes | verdicts | {f"capacity.{one}" for one in budgets.KINDS} <= WORDS.keys()

@@ -25,7 +25,7 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Das
     folder = tmp_path_factory.mktemp("drills")
     desk = RehearsedDesk(folder / "desk", seal_in(folder / "seal"))
     desk.schedule.start()
-    async with dashboard(folder, drills=desk, capacity=desk.capacity) as one, chromium() as one.chromium:
+    async with dashboard(folder, drills=desk) as one, chromium() as one.chromium:
         yield one
     await desk.schedule.stop()
 
@@ -42,4 +42,3 @@ async def test_a_drill_is_made_measured_and_its_report_saved(running: Dashboard,
             await made.get_by_role("button", name="PDF").click()
         await (await saved.value).save_as(tmp_path / "report.pdf")
         assert verify((tmp_path / "report.pdf").read_bytes()).ok
-        await expect(page.get_by_text("histórico insuficiente: 0 de 7 dias").first).to_be_visible(timeout=PATIENCE_MS)
