@@ -15,6 +15,9 @@ import httpx
 from appliance.daemon.demo.alive import socket_options
 
 CONNECT_S = 2.0
+IDLE_S = 4.0
+"""The service ends a connection that was idle for 5 s (``api.keep_alive_timeout_s``). Who gives it up before that never sends into
+one that is just being closed."""
 
 
 def client_context(client: Mapping[str, str]) -> ssl.SSLContext:
@@ -125,6 +128,10 @@ class Line(httpx.AsyncBaseTransport):
 
     def _new_pool(self) -> _Pool:
         transport = httpx.AsyncHTTPTransport(
-            verify=self._context, http2=self._http2, trust_env=False, socket_options=socket_options()
+            verify=self._context,
+            http2=self._http2,
+            trust_env=False,
+            socket_options=socket_options(),
+            limits=httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=IDLE_S),
         )
         return _Pool(transport)
