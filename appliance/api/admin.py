@@ -10,6 +10,7 @@ from appliance.api.admin_alerts import alert_routes
 from appliance.api.admin_audit import accesses
 from appliance.api.admin_capacity import capacity_routes
 from appliance.api.admin_cluster import cluster_routes
+from appliance.api.admin_doctor import doctor_routes
 from appliance.api.admin_drills import drill_routes
 from appliance.api.admin_engines import engine_routes
 from appliance.api.admin_live import LivePicture, health_rows
@@ -58,6 +59,7 @@ def routes(sources: AdminSources) -> list[AnyRoute]:
         *engine_routes(sources.engines, sources.restart_engine),
         *pack_routes(sources.packs),
         *update_routes(sources.updates),
+        *doctor_routes(sources.doctor),
     ]
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from appliance.api.admin_alerts import AlertDesk
 from appliance.api.admin_capacity import CapacityDesk
 from appliance.api.admin_cluster import ClusterDesk
+from appliance.api.admin_doctor import DoctorDesk
 from appliance.api.admin_drills import DrillDesk
 from appliance.api.admin_packs import PackDesk
 from appliance.api.admin_schedule import ScheduleDesk
@@ -56,5 +57,7 @@ class AdminSources:
     """Model packs; None in tools and tests that have none."""
     updates: UpdateDesk | None = None
     """Updates of this node's program; None in tools and tests that have none."""
+    doctor: DoctorDesk | None = None
+    """This node's doctor; None in tools and tests that have none."""
     restart_engine: Callable[[str], bool] = lambda _name: False
     """``EngineFleet.restart``: whether there is an engine of this name."""

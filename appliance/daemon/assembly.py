@@ -28,6 +28,7 @@ from appliance.daemon.wiring import Parts, build_api, register_jobs
 from appliance.engines.fleet import EngineFleet
 from appliance.engines.ledger import MemoryLedger
 from appliance.operations.budgets import CapacityLedger, CapacityParts
+from appliance.operations.doctor.rounds import DoctorRounds
 from appliance.operations.schedule import Schedule
 from appliance.plugin_api.hooks import HealthCheck
 from appliance.plugin_host.host import PluginHost
@@ -149,7 +150,7 @@ async def assemble(
         config=config, paths=paths, clock=clock, metrics=metrics, store=store, standing=standing, desk=desk, blobs=blobs, vault=vault,
         recurring=recurring, alerts=watching, packs=packs, drills=drills, capacity=capacity, updates=updates,
         consults=consults, authority=authority, identity=identity, policy=policy, signer=signer, fleet=fleet, host=host,
-        jobs=jobs, health=health, version=version("prontuario"),
+        jobs=jobs, health=health, doctor=DoctorRounds.of(stack, paths.home, node, clock), version=version("prontuario"),
     )  # fmt: skip
     register_jobs(parts)
     return Core(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from appliance.config import Config, Paths
 from appliance.daemon.enrolment import OPERATOR
 from appliance.daemon.record import READ_ONLY, RecordSlot
 from appliance.engines.fleet import EngineFleet
+from appliance.operations.doctor.rounds import doctor_command, examine_apart
 from appliance.operations.drills.audit_pack import AuditParts, audit_drill
 from appliance.operations.drills.cloud import cloud_drill
 from appliance.operations.drills.conductor import Conductor, Ground
@@ -241,23 +241,7 @@ async def examine(home: Path, limit_s: float = DOCTOR_LIMIT_S) -> list[Finding]:
     """Run ``prontuario doctor`` as a person would, in a process of its own: what hangs there hangs nobody here.
 
     Raises:
-        TimeoutError: it did not end in time; it is ended.
-        ValueError: it did not say what it found.
+        ProntuarioError, OSError: see ``doctor.rounds.examine_apart``.
     """
-    argv = [sys.executable, "-m", "appliance.daemon", "doctor", "--home", str(home), "--json"]
-    process = await asyncio.create_subprocess_exec(
-        *argv, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
-    )
-    try:
-        async with asyncio.timeout(limit_s):
-            told, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    try:
-        answer = msgspec.json.decode(told)
-        rows = answer["findings"] if isinstance(answer, dict) else answer
-        return [Finding(str(row.get("id", row.get("name"))), str(row["status"])) for row in rows]
-    except (msgspec.MsgspecError, LookupError, AttributeError, TypeError) as error:
-        raise ValueError("doctor did not say what it found") from error
+    told = await examine_apart(doctor_command(home), limit_s)
+    return [Finding(one.id, one.status) for one in told.findings]

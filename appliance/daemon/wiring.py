@@ -9,6 +9,7 @@ from appliance.api import admin, care, fhir, identity, openai_compat
 from appliance.api.admin_alerts import AlertDesk
 from appliance.api.admin_capacity import CapacityDesk
 from appliance.api.admin_cluster import ClusterDesk
+from appliance.api.admin_doctor import DoctorDesk
 from appliance.api.admin_drills import DrillDesk
 from appliance.api.admin_faces import admin_face_routes
 from appliance.api.admin_node import NodeProbe, requests_answered
@@ -60,6 +61,7 @@ class Parts:
     drills: DrillDesk
     capacity: CapacityDesk
     updates: UpdateDesk
+    doctor: DoctorDesk
     blobs: BlobStore
     vault: Vault
     authority: Authority
@@ -169,5 +171,6 @@ def _admin_sources(parts: Parts) -> AdminSources:
         drills=parts.drills,
         capacity=parts.capacity,
         updates=parts.updates,
+        doctor=parts.doctor,
         restart_engine=parts.fleet.restart,
     )

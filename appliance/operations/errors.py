@@ -44,3 +44,27 @@ AUDIT_DAMAGED = define(
     ),
     en=("The audit log does not agree: {count} problem(s).", "Follow docs/runbooks/audit-mismatch.md; erase nothing."),
 )
+DOCTOR_LATE = define(
+    "doctor.late",
+    504,
+    pt=(
+        "O exame não terminou em {seconds} s e foi encerrado.",
+        "Rode prontuario doctor neste Mac; se também travar, reinicie o Mac e chame o suporte.",
+    ),
+    en=(
+        "The examination did not end within {seconds} s and was stopped.",
+        "Run prontuario doctor on this Mac; if that hangs too, restart the Mac and call support.",
+    ),
+)
+DOCTOR_SILENT = define(
+    "doctor.silent",
+    500,
+    pt=(
+        "O exame terminou sem dizer o que encontrou (código {status}).",
+        "Rode prontuario doctor neste Mac e guarde o que ele diz para o suporte.",
+    ),
+    en=(
+        "The examination ended without saying what it found (status {status}).",
+        "Run prontuario doctor on this Mac and keep what it says for support.",
+    ),
+)

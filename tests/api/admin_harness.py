@@ -16,6 +16,7 @@ from appliance.api import admin, identity
 from appliance.api.admin_alerts import AlertDesk
 from appliance.api.admin_capacity import CapacityDesk
 from appliance.api.admin_cluster import ClusterDesk
+from appliance.api.admin_doctor import DoctorDesk
 from appliance.api.admin_drills import DrillDesk
 from appliance.api.admin_node import NodeProbe, requests_answered
 from appliance.api.admin_packs import PackDesk
@@ -107,6 +108,7 @@ async def admin_api(
     drills: DrillDesk | None = None,
     capacity: CapacityDesk | None = None,
     updates: UpdateDesk | None = None,
+    doctor: DoctorDesk | None = None,
     more: MoreRoutes = lambda *_: [],
 ) -> AsyncIterator[AdminApi]:
     """Serve on ``folder``; a second time on the same folder it is the same node, started again; with a ``desk`` one of a pair."""
@@ -148,6 +150,7 @@ async def admin_api(
         drills=drills,
         capacity=capacity,
         updates=updates,
+        doctor=doctor,
         restart_engine=lambda name: not restarted.append(name),
     )
     signer = HeadSigner.open(paths, vault)

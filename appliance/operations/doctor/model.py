@@ -157,6 +157,11 @@ BROKEN: Final = CommonVerdict(
     ("A própria verificação falhou ({error}).", "Informe o suporte."),
     ("The check itself failed ({error}).", "Tell support."),
 )  # fmt: skip
+HIDDEN: Final = CommonVerdict(
+    "hidden", "skipped",
+    ("Esta conta não pode olhar isto; só um administrador pode.", "Rode: sudo prontuario doctor"),
+    ("This account may not look at it; only an administrator may.", "Run: sudo prontuario doctor"),
+)  # fmt: skip
 ELSEWHERE: Final = CommonVerdict(
     "elsewhere", "skipped",
     ("Não se aplica aqui: só se examina no macOS, não em {platform}.", ""),
@@ -182,7 +187,7 @@ UNTOLD: Final = CommonVerdict(
     ("O outro nó não disse isto.", "Resolva primeiro o que a verificação peer diz."),
     ("The other node did not tell this.", "First see to what the check peer says."),
 )  # fmt: skip
-COMMON: Final = (LATE, BROKEN, ELSEWHERE, ALONE, STOPPED, UNREAD, UNTOLD)
+COMMON: Final = (LATE, BROKEN, HIDDEN, ELSEWHERE, ALONE, STOPPED, UNREAD, UNTOLD)
 
 
 def _fill(text: str, details: Mapping[str, object], language: int) -> str:

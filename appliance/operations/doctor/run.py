@@ -14,7 +14,7 @@ from pysqlite3 import dbapi2
 from appliance.config.load import ConfigError, load_config
 from appliance.config.model import Config, Paths
 from appliance.operations.doctor import home
-from appliance.operations.doctor.model import BROKEN, LATE, UNREAD, Check, Finding
+from appliance.operations.doctor.model import BROKEN, HIDDEN, LATE, UNREAD, Check, Finding
 from appliance.operations.doctor.patient import Line, Machine, Patient
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.telemetry.clock import instant
@@ -90,6 +90,9 @@ def _into(found: dict[str, Finding], check: Check, patient: Patient) -> None:
         finding = check.examine(patient)
     except TimeoutError:
         finding = LATE(check, seconds=f"{time.monotonic() - began:.0f}")
+    except PermissionError as error:
+        mine = patient.machine.user() == patient.machine.root_user  # root who may not look has found something wrong
+        finding = BROKEN(check, error=type(error).__name__) if mine else HIDDEN(check)
     except _EXPECTED as error:
         finding = BROKEN(check, error=type(error).__name__)
     found[check.id] = msgspec.structs.replace(finding, seconds=round(time.monotonic() - began, 3))

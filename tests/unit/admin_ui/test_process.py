@@ -25,6 +25,7 @@ from admin_ui.session import COOKIE
 from appliance.api.admin_alerts import AlertDesk
 from appliance.api.admin_capacity import CapacityDesk
 from appliance.api.admin_cluster import ClusterDesk
+from appliance.api.admin_doctor import DoctorDesk
 from appliance.api.admin_drills import DrillDesk
 from appliance.api.admin_packs import PackDesk
 from appliance.api.admin_schedule import ScheduleDesk
@@ -69,6 +70,7 @@ async def dashboard(
     drills: DrillDesk | None = None,
     capacity: CapacityDesk | None = None,
     updates: UpdateDesk | None = None,
+    doctor: DoctorDesk | None = None,
     more: MoreRoutes = lambda *_: [],
 ) -> AsyncIterator[Dashboard]:
     async with admin_api(
@@ -80,6 +82,7 @@ async def dashboard(
         drills=drills,
         capacity=capacity,
         updates=updates,
+        doctor=doctor,
         more=more,
     ) as api:
         argv = [sys.executable, "-m", "admin_ui", "--api", api.url, "--ca", str(api.home.ca), "--port", "0"]

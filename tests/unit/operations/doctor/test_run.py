@@ -157,6 +157,22 @@ def test_a_check_that_breaks_says_so_without_quoting(ward: Ward, error: Exceptio
     assert type(error).__name__ in finding.cause_en
 
 
+@pytest.mark.parametrize(("user", "verdict", "status"), [(501, "hidden", "skipped"), (0, "broken", "failed")])
+def test_who_may_not_look_has_not_seen_it_and_only_root_has_found_something(
+    ward: Ward, user: int, verdict: str, status: str
+) -> None:
+    check = a_check()
+
+    @check
+    def examine(_patient: Patient) -> Finding:
+        raise PermissionError(13, "x")
+
+    ward.on(user=lambda: user)
+    (finding,) = ward.findings([check])
+    assert (finding.verdict, finding.status) == (verdict, status)
+    assert ("sudo prontuario doctor" in finding.step_pt) == (verdict == "hidden")
+
+
 def test_a_configuration_that_can_not_be_read_costs_only_what_depends_on_it(ward: Ward) -> None:
     ward.paths.config.write_text("[node\n")
     found = {one.id: one for one in run_checks(CHECKS, ward.paths, ward.machine, ward.line(), deadline_s=PATIENCE_S)}
