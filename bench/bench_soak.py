@@ -1,0 +1,237 @@
+"""Two hundred phones against one whole node with the demonstration's models, for as long as asked. README quotes 60 minutes.
+
+Reads and writes of the record are an open loop: each phone makes ``--reads`` and ``--writes`` a minute at moments drawn
+beforehand, and an answer's time counts from that moment, not from when it could be sent: what piles up behind a slow answer is
+measured, not left out (coordinated omission). Dictations (100 ms frames), chats and pictures are closed loops: so many people at a
+time, each with a pause to think. With the numbers as they stand a phone dictates about once an hour, asks once in half an
+hour and hands a picture in once an hour. An error is any status of 400 or above that was not to be expected and any cut
+connection, also where the phone's repeat mended it; a 429 that says how long to wait is counted apart. At the end everything
+acknowledged is read back. The exit status is 1 when something was lost, an error happened, a part of the node restarted, or
+its memory grew in a run of ten minutes or more; never for a time. ``--no-timing`` is for a machine shared with others: times have
+no aim, and connections that broke while this program itself did not get a processor for a second are counted apart.
+
+Usage: ``bench_soak.py [--minutes 60] [--phones 200] [--dictating 3] [--asking 1] [--handing-in 1] [--no-timing] [--seed 1]``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
+
+import psutil
+import uvloop
+
+from appliance.daemon.demo.phone import RefusedError
+from appliance.daemon.enrolment import enrol_client
+from bench.node import ROOT, BenchNode, running_node
+from bench.report import say
+from bench.soak_books import Books
+from bench.soak_phone import SoakPhone
+from bench.soak_readback import lost
+from bench.soak_record import Ledger, Person, Readings, choose_write
+from bench.soak_report import Outcome, tell
+from bench.soak_sessions import Sessions, photograph, thinking
+from bench.soak_watch import Probe, Watch, cpu_seconds
+from tests.fakes.phone import RevokedError, SilentError, StrangerError
+from tests.fakes.phone_consult import frames
+from tests.fakes.phone_line import client_context
+
+SAMPLES = ("consult.flac", "consult_2.flac")
+RENEW_S = 600.0
+"""A phone renews its session before it ends."""
+SESSION_LIMIT_S = 600.0
+READY_LIMIT_S = 600.0
+ENROLLED_AT_ONCE = 8
+THINK_S = {"dictate": 15.0, "chat": 20.0, "picture": 15.0}
+FAILED = (RefusedError, SilentError, StrangerError, RevokedError, TimeoutError)
+
+
+class Soak:
+    """One run on one node."""
+
+    def __init__(self, node: BenchNode, asked: argparse.Namespace) -> None:
+        self.node, self.asked = node, asked
+        self.books, self.ledger = Books(), Ledger()
+        self.people: list[Person] = []
+        self.dictating: set[str] = set()
+        self.until = 0.0
+
+    async def run(self) -> Outcome:
+        """Enrol, load, read back."""
+        async with AsyncExitStack() as stack:
+            await self._enrol(stack)
+            looker = self.node.client("ti.soak", "it")
+            engines = await engines_ready(looker)
+            await asyncio.gather(*(person.arrive() for person in self.people))
+            self.books.answered = self.books.answered[:0]  # from here on it counts
+            watch = Watch(lambda: self.node.core_pid, engines)
+            probe = Probe(looker["api"], client_context(looker))
+            say(f"{len(self.people)} phones for {self.asked.minutes:g} min; engines {sorted(engines.values())}")
+            own, began = cpu_seconds(psutil.Process()), time.monotonic()
+            async with beside(watch.sample()), beside(probe.run()), beside(self._narrate(began)):
+                await self._load(began)
+            ended = time.monotonic()
+            own = cpu_seconds(psutil.Process()) - own
+            say(f"reading back {self.ledger.writes} acknowledged writes")
+            missing = await lost([person.phone for person in self.people], self.ledger)
+        return Outcome(self.books, self.ledger, watch, probe, missing, began, self.until, ended, own)
+
+    async def _enrol(self, stack: AsyncExitStack) -> None:
+        say(f"enrolling {self.asked.phones} phones")
+        free = asyncio.Semaphore(ENROLLED_AT_ONCE)
+        hours = self.asked.minutes / 60 + 2
+
+        async def one(number: int) -> Person:
+            async with free:
+                name = f"dra.soak{number:03}"
+                out = self.node.home.parent / "phones" / f"{name}.json"
+                client = await enrol_client(self.node.home, user=name, role="physician", out=out, hours=hours)
+            phone = SoakPhone(client, self.books, seed=self.asked.seed * 10_000 + number)
+            stack.push_async_callback(phone.close)
+            return Person(phone, self.ledger, random.Random(f"{self.asked.seed}/{number}"))
+
+        self.people = await asyncio.gather(*map(one, range(self.asked.phones)))
+
+    # -- load --------------------------------------------------------------------------------------------------------
+    async def _load(self, began: float) -> None:
+        self.until = began + self.asked.minutes * 60
+        sessions = Sessions(self.books, self.ledger, await asyncio.to_thread(recordings), photograph(self.asked.seed))
+        readings = Readings(self.people, self.ledger)
+        closed = [
+            ("dictate", self.asked.dictating, sessions.dictate),
+            ("chat", self.asked.asking, sessions.chat),
+            ("picture", self.asked.handing_in, sessions.hand_in),
+        ]
+        async with asyncio.TaskGroup() as group:
+            for person in self.people:
+                group.create_task(self._open_loop(group, person, self.asked.reads, readings.choose))
+                group.create_task(self._open_loop(group, person, self.asked.writes, choose_write))
+                group.create_task(self._renew(person))
+            for what, count, session in closed:
+                for number in range(count):
+                    group.create_task(self._closed_loop(what, number, session))
+
+    async def _open_loop(
+        self,
+        group: asyncio.TaskGroup,
+        person: Person,
+        a_minute: float,
+        choose: Callable[[Person], tuple[str, Callable[[], Awaitable[object]]]],
+    ) -> None:
+        rng = random.Random(f"{person.phone.user}/{choose.__name__}/{self.asked.seed}")
+        due = time.monotonic()
+        while a_minute and (due := due + rng.expovariate(a_minute / 60)) < self.until:
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            name, call = choose(person)
+            group.create_task(self._timed(name, call, due))
+
+    async def _timed(self, name: str, call: Callable[[], Awaitable[object]], due: float) -> None:
+        try:
+            await call()
+        except FAILED as error:
+            self._failed(name, error)
+        else:
+            self.books.took(name, time.monotonic() - due)
+
+    async def _renew(self, person: Person) -> None:
+        due = time.monotonic() + person.rng.uniform(0, RENEW_S)
+        while due < self.until:
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            await self._timed("renew a session", partial(person.phone.renew_session, person.phone.token), due)
+            due += RENEW_S
+
+    async def _closed_loop(self, what: str, number: int, session: Callable[[Person], Awaitable[None]]) -> None:
+        rng = random.Random(f"{what}/{number}/{self.asked.seed}")
+        await asyncio.sleep(rng.uniform(0, THINK_S[what]))
+        while time.monotonic() < self.until:
+            person = rng.choice([one for one in self.people if one.phone.user not in self.dictating])
+            self.dictating.add(person.phone.user)
+            try:
+                async with asyncio.timeout(SESSION_LIMIT_S):
+                    await session(person)
+            except FAILED as error:
+                self._failed(what, error)
+            finally:
+                self.dictating.discard(person.phone.user)
+            await asyncio.sleep(min(thinking(rng, THINK_S[what]), max(0.0, self.until - time.monotonic())))
+
+    def _failed(self, what: str, error: Exception) -> None:
+        """Statuses are in the books already, with the call that they answered."""
+        if isinstance(error, SilentError):
+            self.books.cut(f"{what}: no answer within the phone's patience")
+        elif not isinstance(error, RefusedError) or not error.status:
+            self.books.wrong(f"{what}: {type(error).__name__} {error}"[:200])
+
+    async def _narrate(self, began: float) -> None:
+        while True:
+            await asyncio.sleep(60)
+            minutes, books = (time.monotonic() - began) / 60, self.books
+            say(
+                f"{minutes:.0f} min: {len(books.answered)} answers, {self.ledger.writes} writes, errors {dict(books.errors)}"
+            )
+
+
+async def engines_ready(looker: dict[str, str]) -> dict[int, str]:
+    """Engines by their pid, once all are ready."""
+    phone, rows = SoakPhone(looker, Books(), seed=0), []
+    try:
+        deadline = time.monotonic() + READY_LIMIT_S
+        while time.monotonic() < deadline:
+            rows = await phone.get("/api/admin/engines")
+            if rows and all(row["status"] == "ready" and row["pid"] for row in rows):
+                return {row["pid"]: row["name"] for row in rows}
+            await asyncio.sleep(0.5)
+    finally:
+        await phone.close()
+    raise SystemExit(f"the engines never became ready: {rows}")
+
+
+@asynccontextmanager
+async def beside(work: Awaitable[None]) -> AsyncIterator[None]:
+    """``work`` until the block ends; what breaks it breaks the run."""
+    task = asyncio.ensure_future(work)
+    try:
+        yield
+        if task.done():
+            task.result()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def recordings() -> list[list[bytes]]:
+    """Both sample consults in frames of 100 ms."""
+    return [frames((ROOT / "appliance" / "daemon" / "sample" / name).read_bytes()) for name in SAMPLES]
+
+
+def main() -> int:
+    """Parse, run, print the JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--phones", type=int, default=200)
+    parser.add_argument("--reads", type=float, default=4.6, help="of each phone a minute")
+    parser.add_argument("--writes", type=float, default=1.4, help="of each phone a minute")
+    parser.add_argument("--dictating", type=int, default=3, help="people at a time")
+    parser.add_argument("--asking", type=int, default=1, help="people at a time")
+    parser.add_argument("--handing-in", type=int, default=1, help="people at a time")
+    parser.add_argument(
+        "--no-timing", action="store_true", help="times and rates have no aim: for a machine shared with others"
+    )
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args()
+    with running_node("--no-admin") as node, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        outcome = runner.run(Soak(node, asked).run())
+    return tell(outcome, asked)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
