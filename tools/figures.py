@@ -30,6 +30,7 @@ COMMANDS = {
     "chat": "make bench-chat",
     "stt": "make bench-stt",
     "memory": "make bench-memory",
+    "soak": "make bench-soak",
     "speech-out": "make bench-speech-out",
     "images": "make bench-images",
     "faces": "make bench-faces",
