@@ -29,6 +29,7 @@ class Entry:
 ENTRIES: Final = (
     Entry("/", "nav.overview", "monitor_heart", frozenset({"node.read"})),
     Entry("/alerts", "nav.alerts", "notifications_active", frozenset({"node.read"})),
+    Entry("/doctor", "nav.doctor", "health_and_safety", frozenset({"node.read"})),
     Entry("/cluster", "nav.cluster", "sync_alt", frozenset({"node.read"})),
     Entry("/engines", "nav.engines", "memory", frozenset({"node.read"})),
     Entry("/models", "nav.models", "inventory_2", frozenset({"node.read"})),

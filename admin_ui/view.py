@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Generic, Literal, TypeVar
 
 from nicegui import context, ui
@@ -85,6 +86,7 @@ class Place(Generic[T]):
         self._view = view
         self._fetch = fetch
         self._build = build
+        self._shown: T | None = None
         self._spot = box("div", "place")
         with self._spot:
             Text("p", "…", "empty")
@@ -101,13 +103,22 @@ class Place(Generic[T]):
         else:
             self.show(data)
 
+    async def refresh(self) -> None:
+        """Ask core again in the background: what stands is built anew only by another answer, and outlives a failure."""
+        with suppress(SignedOutError, CoreUnreachableError, CoreRefusedError):
+            data = await self._fetch()
+            if data != self._shown:
+                self.show(data)
+
     def show(self, data: T) -> None:
         """Show what is known already."""
+        self._shown = data
         self._spot.clear()
         with self._spot:
             self._build(data)
 
     def _show_failure(self, sentence: str) -> None:
+        self._shown = None
         self._spot.clear()
         with self._spot, box("div", "notice row-between", role="alert"):
             Text("span", sentence)

@@ -8,6 +8,7 @@ from typing import Final, Literal
 from admin_ui.words_alerts import ALERTS_WORDS
 from admin_ui.words_capacity import CAPACITY_WORDS
 from admin_ui.words_cluster import CLUSTER_WORDS
+from admin_ui.words_doctor import DOCTOR_WORDS
 from admin_ui.words_drills import DRILLS_WORDS
 from admin_ui.words_faces import FACES_WORDS
 from admin_ui.words_notes import NOTES_WORDS
@@ -291,6 +292,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     **ALERTS_WORDS,
     **CAPACITY_WORDS,
     **CLUSTER_WORDS,
+    **DOCTOR_WORDS,
     **DRILLS_WORDS,
     **NOTES_WORDS,
     **FACES_WORDS,

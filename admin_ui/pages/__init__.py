@@ -6,6 +6,7 @@ from admin_ui.pages import (
     alerts,
     audit,
     cluster,
+    doctor,
     drills,
     engines,
     faces,
@@ -27,6 +28,7 @@ def register(sessions: SessionStore) -> None:
     login.register()
     dashboard_page(sessions, "/", overview.build)
     dashboard_page(sessions, "/alerts", alerts.build)
+    dashboard_page(sessions, "/doctor", doctor.build)
     dashboard_page(sessions, "/cluster", cluster.build)
     dashboard_page(sessions, "/engines", engines.build)
     dashboard_page(sessions, "/models", models.build)

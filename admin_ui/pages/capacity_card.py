@@ -25,7 +25,7 @@ def capacity_card(view: View) -> None:
     with card(view.say("capacity.title")):
         Text("p", view.say("capacity.lead"), "muted")
         place = Place(view, partial(_ask, view), partial(_show, view))
-        ui.timer(PERIOD_S, place.load)
+        ui.timer(PERIOD_S, place.refresh)
 
 
 async def _ask(view: View) -> CapacityPicture | None:
@@ -42,7 +42,7 @@ def _show(view: View, picture: CapacityPicture | None) -> None:
     if picture is None:
         Text("p", view.say("capacity.none"), "empty")
         return
-    with box("ul", "parts gauges"):
+    with box("ul", "gauges"):
         for line in judged(picture, view.say, view.language):
             with box("li"):
                 _line(view, line)

@@ -32,7 +32,7 @@ NODE = shapes.NodeFacts(
     requests_total=500.0,
 )
 
-NODE_PAGES = ["/", "/alerts", "/cluster", "/engines", "/models", "/plugins", "/jobs", "/drills", "/updates"]
+NODE_PAGES = ["/", "/alerts", "/doctor", "/cluster", "/engines", "/models", "/plugins", "/jobs", "/drills", "/updates"]
 
 
 def snapshot(**more: object) -> shapes.Snapshot:
@@ -49,7 +49,10 @@ def later(seconds: float, requests: float) -> shapes.Snapshot:
     [
         ("admin", [*NODE_PAGES, "/note-templates", "/people", "/faces"]),
         ("it", [*NODE_PAGES, "/note-templates", "/people"]),
-        ("auditor", ["/", "/alerts", "/cluster", "/engines", "/models", "/updates", "/note-templates", "/audit"]),
+        (
+            "auditor",
+            ["/", "/alerts", "/doctor", "/cluster", "/engines", "/models", "/updates", "/note-templates", "/audit"],
+        ),
         ("physician", []),
         ("nurse", []),
     ],

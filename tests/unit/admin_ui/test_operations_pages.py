@@ -1,4 +1,4 @@
-"""Routine, restarts, passwords, sessions and the auditor's questions in real Chromium."""
+"""Capacity, doctor, routine, restarts, passwords, sessions and the auditor's questions in real Chromium."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
@@ -19,6 +20,8 @@ from appliance.care.templates import shelf
 from appliance.config.model import Paths
 from appliance.daemon.recurring import Recurring
 from appliance.operations.backup import NOT_RESTORABLE
+from appliance.operations.doctor.rounds import DoctorRounds
+from appliance.operations.doctor.run import Report
 from appliance.operations.schedule import Schedule, Task
 from appliance.operations.schedule_memory import Figure
 from appliance.operations.updates.state import Entry, Step
@@ -30,9 +33,11 @@ from appliance.store.database import Database
 from appliance.telemetry.clock import SystemClock
 from tests.api.admin_harness import PASSWORD
 from tests.fakes.chromium import chromium, visit
+from tests.fakes.node_desks import REPORT, Ledger
 from tests.system.test_dashboard_browser import TEXT_CONTRAST
 from tests.unit.admin_ui.test_cluster_page import PATIENCE_MS
 from tests.unit.admin_ui.test_process import Dashboard, dashboard
+from tests.unit.operations.doctor.test_rounds import saying
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
 NEW_PASSWORD = "Chuva-na-Serra-31"
@@ -92,17 +97,21 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Das
     ):
         schedule.add(Task(name=name, title_pt=pt, title_en=en, every_s=86400.0, run=run))
     schedule.start()
+    doctor = DoctorRounds(folder / "doctor.json", "mac-a", saying(REPORT, folder), SystemClock())
     async with (
         dashboard(
             folder,
             schedule=Recurring(Paths(folder), schedule, SystemClock(), "mac-a"),
             updates=Updates(),
+            capacity=Ledger(),
+            doctor=doctor,
             more=of_notes,
         ) as one,
         chromium() as one.chromium,
     ):
         yield one
     await schedule.stop()
+    await doctor.close()
 
 
 @asynccontextmanager
@@ -283,3 +292,43 @@ async def test_an_auditor_filters_and_takes_a_file_that_proves_itself(running: D
         await page.get_by_label("Paciente").fill("ninguém")
         await page.get_by_role("button", name="Procurar").click()
         await expect(page.locator("#content")).to_contain_text("Nenhum registro", timeout=PATIENCE_MS)
+
+
+async def test_capacity_and_doctor_say_what_is_wrong_what_nobody_saw_and_what_to_do(running: Dashboard) -> None:
+    async with page_of(running, "it", "/") as page:
+        await expect_capacity(page)
+        await photograph(page)
+        await visit(page, "/doctor")
+        await expect_doctor(page)
+
+
+async def expect_capacity(page: Page) -> None:
+    card = page.locator(".card", has=page.get_by_role("heading", name="Capacidade"))
+    line = {name: card.locator("li", has_text=name) for name in ("Modelos de IA", "API e painel", "Disco")}
+    await expect(line["API e painel"]).to_contain_text("passou do limite", timeout=PATIENCE_MS)
+    await expect(line["API e painel"].locator(".advice")).to_contain_text("Reinicie o nó")
+    await expect(line["Modelos de IA"]).to_contain_text("288 GiB reservados")
+    await expect(line["Disco"]).to_contain_text("Cheio em 25 dias neste ritmo (20 GiB por dia).")
+    await expect(line["Disco"].get_by_role("meter")).to_have_attribute("aria-valuenow", "58")
+    await expect(card).to_contain_text("Histórico insuficiente: 2 de 7 dias.")
+
+
+async def expect_doctor(page: Page) -> None:
+    await page.get_by_role("button", name="Examinar agora").click()
+    lines = page.locator(".parts li")
+    await expect(lines).to_have_count(3, timeout=PATIENCE_MS)
+    await expect(lines.first).to_contain_text("Libere espaço.")
+    await expect(lines.first).to_contain_text("docs/runbooks/disk-full.md")
+    await expect(lines.nth(2)).to_contain_text("não visto")
+    await expect(page.locator("#content")).to_contain_text("Não vistas daqui: 1. Não contam como aprovadas.")
+    await expect(page.locator(".facts")).to_contain_text("a pedido de it")
+    await page.get_by_role("button", name="Falhas 1").click()
+    await page.get_by_role("button", name="Bem 1").click()
+    await expect(lines.first).to_contain_text("Sobre ups", timeout=PATIENCE_MS)
+    await expect(lines.last).to_contain_text("Sobre clock")
+    await page.get_by_label("Procurar").fill("CLOCK")
+    await expect(lines).to_have_count(1, timeout=PATIENCE_MS)
+    async with page.expect_download(timeout=PATIENCE_MS) as saved:
+        await page.get_by_role("button", name="Baixar JSON").click()
+    file = await (await saved.value).path()
+    assert msgspec.json.decode(Path(file).read_bytes(), type=Report) == REPORT
