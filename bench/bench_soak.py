@@ -27,6 +27,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
 
+import httpx
 import psutil
 import uvloop
 
@@ -35,13 +36,13 @@ from appliance.daemon.enrolment import enrol_client
 from bench.node import ROOT, BenchNode, running_node
 from bench.report import say
 from bench.soak_books import Books
-from bench.soak_phone import SoakPhone
+from bench.soak_phone import FAILED, SoakPhone, cut
 from bench.soak_readback import lost
 from bench.soak_record import Ledger, Person, Readings, choose_write
 from bench.soak_report import Outcome, tell
 from bench.soak_sessions import Sessions, photograph, thinking
 from bench.soak_watch import Probe, Watch, cpu_seconds
-from tests.fakes.phone import RevokedError, SilentError, StrangerError
+from tests.fakes.phone import SilentError
 from tests.fakes.phone_consult import frames
 from tests.fakes.phone_line import client_context
 
@@ -52,7 +53,6 @@ SESSION_LIMIT_S = 600.0
 READY_LIMIT_S = 600.0
 ENROLLED_AT_ONCE = 8
 THINK_S = {"dictate": 15.0, "chat": 20.0, "picture": 15.0}
-FAILED = (RefusedError, SilentError, StrangerError, RevokedError, TimeoutError)
 
 
 class Soak:
@@ -168,6 +168,8 @@ class Soak:
         """Statuses are in the books already, with the call that they answered."""
         if isinstance(error, SilentError):
             self.books.cut(f"{what}: no answer within the phone's patience")
+        elif isinstance(error, httpx.TransportError):
+            self.books.cut(f"{what}: {cut(error)}")
         elif not isinstance(error, RefusedError) or not error.status:
             self.books.wrong(f"{what}: {type(error).__name__} {error}"[:200])
 
@@ -229,8 +231,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     with running_node("--no-admin") as node, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        outcome = runner.run(Soak(node, asked).run())
-    return tell(outcome, asked)
+        return tell(runner.run(Soak(node, asked).run()), asked)
 
 
 if __name__ == "__main__":

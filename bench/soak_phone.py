@@ -7,19 +7,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import httpx
+from websockets.exceptions import WebSocketException
 
 from appliance.daemon.demo.phone import FHIR, FHIR_JSON, RefusedError
 from bench.soak_books import TOO_MANY, Books
-from tests.fakes.phone import UNAUTHENTICATED, ReferencePhone, bearer
+from tests.fakes.phone import UNAUTHENTICATED, ReferencePhone, RevokedError, SilentError, StrangerError, bearer
 
 REFRESH = "/api/token/refresh"
 PATIENCE_S = 60.0
 MOST_WORDS = 100
 ATTEMPT_S = 30.0
 """Also for a connection: one that comes late is in the percentiles and no error."""
+
+_SERVICE = (RefusedError, SilentError, StrangerError, RevokedError)
+_LINE = (httpx.HTTPError, OSError, WebSocketException, TimeoutError)
+_ANSWER = (LookupError, ValueError, TypeError)
+FAILED: Final = (*_SERVICE, *_LINE, *_ANSWER)
+"""What one call may end in without ending an hour's run: a refusal, a broken line, an answer that is not what was promised."""
 
 
 class SoakPhone(ReferencePhone):

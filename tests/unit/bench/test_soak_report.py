@@ -123,6 +123,13 @@ def test_a_probe_that_fails_late_does_not_hide_the_answers_after_it() -> None:
     assert (account.probes, account.outages) == (4, [0.25])
 
 
+def test_a_second_without_a_processor_is_a_standstill() -> None:
+    seen = probe()
+    for due, woken in ((10.0, 10.2), (11.0, 12.5), (13.0, 13.9)):
+        seen._woken(due, woken)
+    assert (seen.late_s, seen.stalls) == (1.5, [(11.0, 12.5)])
+
+
 @contextmanager
 def standing_in() -> Iterator[subprocess.Popen[bytes]]:
     """A process that looks like an engine's."""
