@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SYSTEM := $(shell uname -s | sed 's/Darwin/macos/;s/Linux/linux/')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-pair setup-train run test check bench bench-store bench-api bench-engine bench-demo-models bench-chat bench-stt bench-speech-out bench-images bench-memory bench-soak soak-once bench-pair bench-promote bench-failover bench-vip chaos-pair chaos-pair-once chaos-consult-pair pair-trials sim-cluster eval-notes train-demo train-smoke samples chaos-consult chaos-engines parity-faces bench-faces mac-acceptance pkg pkg-wheels pkg-verify update-bundle pkg-release lock sample clean
+.PHONY: help setup setup-dev setup-pair setup-train run test check bench bench-store bench-api bench-engine bench-demo-models bench-chat bench-stt bench-speech-out bench-images bench-memory bench-soak soak-once bench-start bench-pair bench-promote bench-failover bench-vip chaos-pair chaos-pair-once chaos-consult-pair pair-trials sim-cluster eval-notes train-demo train-smoke samples chaos-consult chaos-engines parity-faces bench-faces mac-acceptance pkg pkg-wheels pkg-verify update-bundle pkg-release lock sample clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,8 @@ bench-soak: setup-dev ## 200 phones on one node for an hour: times, errors, memo
 	@$(BIN)/python bench/bench_soak.py --minutes $(or $(MIN),60)
 soak-once: setup-dev ## the same for ten minutes beside other work: fails on loss, errors or growth, never on a time (MIN=10)
 	@nice -n 10 $(BIN)/python bench/bench_soak.py --minutes $(or $(MIN),10) --no-timing
+bench-start: setup-dev ## a start to ready, restarts of core under 50 phones, memory at rest; against Quart+Hypercorn's hello (STARTS=5 RESTARTS=5)
+	@$(BIN)/python bench/bench_start.py --starts $(or $(STARTS),5) --restarts $(or $(RESTARTS),5)
 bench-demo-models: setup-dev ## what the demonstration models hear and write right, against the sequential reference (SENTENCES=300 CONSULTS=200)
 	@$(BIN)/python bench/bench_demo_models.py --sentences $(or $(SENTENCES),300) --consults $(or $(CONSULTS),200)
 chaos-consult: setup-dev ## kill -9 core at random moments of a consult (ROUNDS=20, SEED=)

@@ -43,25 +43,34 @@ class BenchNode:
 
 
 @contextmanager
-def running_node(*options: str, prepare: Callable[[Path], None] = lambda _home: None) -> Iterator[BenchNode]:
-    """Start a node in a scratch home, after ``prepare(home)``; stop and remove it afterwards."""
-    scratch = Path(tempfile.mkdtemp(prefix="prontuario-bench-"))
-    home = scratch / "home"
-    prepare(home)
-    say(f"starting a node in {home}")
-    log = (scratch / "node.log").open("w")
+def serving(home: Path, *options: str) -> Iterator[BenchNode]:
+    """Start a node on a home, which is made when it is not there; stop it afterwards. Its log is beside the home."""
+    file = home.parent / "node.log"
     argv = [*COMMAND, "up", "--home", str(home), "--port-base", "0", "--ready-json", *options]
-    process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
+    with file.open("a") as log:
+        process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
     assert process.stdout is not None
     try:
         line = process.stdout.readline()
         if not line:
-            raise SystemExit(f"the node did not start:\n{(scratch / 'node.log').read_text()[-3000:]}")
+            raise SystemExit(f"the node did not start:\n{file.read_text()[-3000:]}")
         yield BenchNode(json.loads(line)["api"], home, process)
     finally:
         if process.poll() is None:
             os.kill(process.pid, signal.SIGTERM)
             process.wait(STOP_LIMIT_S)
         process.stdout.close()
-        log.close()
+
+
+@contextmanager
+def running_node(*options: str, prepare: Callable[[Path], None] = lambda _home: None) -> Iterator[BenchNode]:
+    """Start a node in a scratch home, after ``prepare(home)``; stop and remove it afterwards."""
+    scratch = Path(tempfile.mkdtemp(prefix="prontuario-bench-"))
+    home = scratch / "home"
+    try:
+        prepare(home)
+        say(f"starting a node in {home}")
+        with serving(home, *options) as node:
+            yield node
+    finally:
         shutil.rmtree(scratch, ignore_errors=True)

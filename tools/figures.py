@@ -31,6 +31,7 @@ COMMANDS = {
     "stt": "make bench-stt",
     "memory": "make bench-memory",
     "soak": "make bench-soak",
+    "start": "make bench-start",
     "speech-out": "make bench-speech-out",
     "images": "make bench-images",
     "faces": "make bench-faces",
