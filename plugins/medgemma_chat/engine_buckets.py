@@ -13,6 +13,7 @@ import mlx.core as mx
 from mlx_lm.generate import BatchGenerator
 
 from plugins.medgemma_chat.engine_limits import KvBudget, PrefillPace, with_reserve
+from plugins.medgemma_chat.engine_padding import drop_shared_padding
 from plugins.medgemma_chat.engine_prefix import SHARED, PrefixCache
 from plugins.medgemma_chat.engine_rows import Row
 from plugins.medgemma_chat.engine_shares import Groups, TimeShare, crowd_of, group_for
@@ -154,6 +155,7 @@ class Buckets:
         self.prefill_s += seconds
         self.decode_s += counters.decode_time - before[2]
         bucket.note_progress(progress, self._prefixes)
+        bucket.drop_shared_padding()
         return bucket.tokens(responses)
 
     def remove(self, request_ids: set[int]) -> None:
@@ -238,6 +240,11 @@ class _Bucket:
             cache, _ = self.generator.extract_cache([uid])[uid]
             prefixes.keep(space, tokens, cache)
 
+    def drop_shared_padding(self) -> None:
+        """After whatever lets rows come and go: that leaves padding."""
+        for batch in (self.generator._generation_batch, self.generator._prompt_batch):  # noqa: SLF001
+            drop_shared_padding(batch.prompt_cache, batch.tokens)
+
     def tokens(self, responses: list[Response]) -> list[Token]:
         found = []
         for response in responses:
@@ -248,6 +255,7 @@ class _Bucket:
     def remove(self, uids: set[int]) -> None:
         if uids:
             self.generator.remove(list(uids))
+            self.drop_shared_padding()
         for uid in uids:
             del self.rows[uid]
             self.reading.pop(uid, None)
