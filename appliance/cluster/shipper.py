@@ -80,8 +80,10 @@ class Shipper:
         """Code of what only a new epoch can mend (``cluster.other_body``, ``cluster.spool_hole``) or of a fence above us."""
         self.refused = ""
         """Code with which the peer last refused a file (a full disk, say), until it holds everything again."""
+        self.monotonic: Callable[[], float] = time.monotonic
+        """By which the lag is measured."""
         self.behind_since_s: float | None = None
-        """Since when (``time.monotonic``) the peer lacks something; None: it holds everything known here."""
+        """Since when (``monotonic``) the peer lacks something; None: it holds everything known here."""
 
     @property
     def held(self) -> Position | None:
@@ -97,6 +99,11 @@ class Shipper:
     def caught_up(self) -> bool:
         """Whether the peer answers, and holds everything that is known here."""
         return self.trouble is None and self._held is not None and self._held >= self._local > 0
+
+    @property
+    def lag_s(self) -> float:
+        """For how long the peer has lacked something."""
+        return 0.0 if self.behind_since_s is None else max(0.0, self.monotonic() - self.behind_since_s)
 
     def start(self) -> None:
         """Begin to ship."""
@@ -271,7 +278,7 @@ class Shipper:
         if self.caught_up:
             self.behind_since_s, self.refused = None, ""
         elif self.behind_since_s is None:
-            self.behind_since_s = time.monotonic()
+            self.behind_since_s = self.monotonic()
 
     # -- files ----------------------------------------------------------------------------------------------------------
     def _open_l0(self, txid: int) -> tuple[LtxFile, Path, int] | None:

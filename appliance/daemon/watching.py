@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
@@ -21,6 +22,7 @@ from appliance.operations.errors import ALERT_UNKNOWN
 from appliance.operations.schedule import Schedule
 from appliance.operations.watching.feed import Alert, AlertFeed
 from appliance.operations.watching.node_figures import AuditCheck, audit_task, show_machine
+from appliance.operations.watching.other_node import OtherNode
 from appliance.operations.watching.outbox import Outbox
 from appliance.operations.watching.targets import targets_of
 from appliance.operations.watching.watch import Watch
@@ -54,11 +56,12 @@ class Watching:
     """Implements ``appliance.api.admin_alerts.AlertDesk``. ``join`` a pair if there is one, then ``open``."""
 
     def __init__(self, paths: Paths, config: Config, clock: Clock, metrics: Metrics, node: str) -> None:
-        self._clock, self._metrics = clock, metrics
+        self._clock, self._metrics, self._paths, self._cluster = clock, metrics, paths, config.cluster
         outbox = Outbox(targets_of(config.alerts), metrics, config.node.hospital, least=config.alerts.least)
         self.feed = AlertFeed(paths.home / "data" / "alerts.json", node, outbox.tell)
-        self._watch = Watch(metrics, clock, self.feed, outbox, measure=self._measure)
+        self._watch = Watch(metrics, clock, self.feed, outbox, measure=self.measure)
         self._neighbour: Neighbour | None = None
+        self._other: OtherNode | None = None
         self._offset_s = _UNKNOWN
         self._peer: tuple[float, list[Alert]] = (float("-inf"), [])
         self._tasks: set[asyncio.Task[None]] = set()
@@ -81,6 +84,9 @@ class Watching:
         self._neighbour = neighbour
         neighbour.services[SERVICE] = self._serve_peer
         show_pair(self._metrics, roles)
+        if self._cluster.peer_api:
+            trusted = ssl.create_default_context(cafile=str(self._paths.ca))
+            self._other = OtherNode(self._cluster.peer, self._cluster.peer_api, trusted, self._metrics)
         offset = self._metrics.gauge(
             "clock_peer_offset_seconds", "The other node's clock less this one's; NaN: not known"
         )
@@ -152,7 +158,11 @@ class Watching:
             raise ALERT_UNKNOWN()
         return msgspec.msgpack.encode(self.feed.rows())
 
-    async def _measure(self) -> None:
+    async def measure(self) -> None:
+        """Ask what only the other node can tell: whether its door answers, and what its clock says."""
+        await asyncio.gather(self._measure_clock(), *([self._other.ask()] if self._other is not None else []))
+
+    async def _measure_clock(self) -> None:
         """How far the other node's clock is off, as exactly as half the time that the question took."""
         if self._neighbour is None:
             return
@@ -176,7 +186,10 @@ def show_pair(metrics: Metrics, roles: RoleLoop) -> None:
 
     reachable = metrics.gauge("cluster_peer_reachable", "Whether the other node answers on the peer link")
     reachable.set_function(lambda: roles.hands.report().peer_reachable)
-    show(metrics.gauge("cluster_leader_known", "Whether some node leads the pair"), lambda one: one.leader is not None)
+    known = metrics.gauge(
+        "cluster_leader_known", "Whether some node is known to lead the pair; 0 while the voters are silent"
+    )
+    known.set_function(lambda: _leads_somebody(roles))
     show(metrics.gauge("cluster_leads", "Whether this node leads the pair"), lambda one: one.role is Role.PRIMARY)
     show(metrics.gauge("cluster_degraded", "Whether this node acknowledges alone"), lambda one: one.mode == "degraded")
     show(metrics.gauge("cluster_in_sync", "Whether a standby may take over"), lambda one: one.in_sync is not None)
@@ -187,6 +200,12 @@ def show_pair(metrics: Metrics, roles: RoleLoop) -> None:
     )
     show(metrics.gauge("cluster_voters_healthy", "etcd members that answer"), lambda one: one.voters[0])
     show(metrics.gauge("cluster_voters", "etcd members that there are"), lambda one: one.voters[1])
+
+
+def _leads_somebody(roles: RoleLoop) -> bool:
+    """What the voters said last is no knowledge any more once they are silent: a lease may have run out since."""
+    view = roles.observe().view
+    return view is not None and view.leader is not None
 
 
 def _or_nan(value: float | None) -> float:

@@ -1,4 +1,4 @@
-"""A TCP relay in front of a real node, with a hand on the wire: it cuts connections while nothing happens to the node."""
+"""A TCP relay in front of a real node, with a hand on the wire: it cuts or holds what goes over it; nothing happens to the node."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from contextlib import asynccontextmanager
 
 
 class CuttingRelay:
-    """Forwards bytes to ``host:port``; ``cut`` ends every connection at once, ``cut_after`` after so many bytes from clients."""
+    """Forwards bytes to ``host:port``; ``cut`` ends every connection at once, ``cut_after`` after so many bytes from clients.
+
+    ``hold`` keeps every byte back, as a peer that froze does, until ``release``; while it is ``away`` nobody gets through.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
@@ -16,6 +19,9 @@ class CuttingRelay:
         self._countdown: list[int] = []
         self.port = 0
         self.cuts = 0
+        self.away = False
+        self._flows = asyncio.Event()
+        self._flows.set()
         self.connections = 0
 
     def cut_after(self, *sizes: int) -> None:
@@ -28,6 +34,14 @@ class CuttingRelay:
         for task in self._tasks:
             task.cancel()
 
+    def hold(self) -> None:
+        """From now on nothing arrives, and nothing is refused either."""
+        self._flows.clear()
+
+    def release(self) -> None:
+        """What was held arrives now, and all that follows."""
+        self._flows.set()
+
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -35,6 +49,8 @@ class CuttingRelay:
         self.connections += 1
         far_writer: asyncio.StreamWriter | None = None
         try:
+            if self.away:
+                return
             far_reader, far_writer = await asyncio.open_connection(*self._target)
             ways = [(reader, far_writer, True), (far_reader, writer, False)]
             await _first_to_end([asyncio.create_task(self._forward(*way)) for way in ways])
@@ -48,6 +64,7 @@ class CuttingRelay:
 
     async def _forward(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, counted: bool) -> None:
         while piece := await source.read(16384):
+            await self._flows.wait()
             if counted and self._countdown:
                 self._countdown[0] -= len(piece)
                 if self._countdown[0] <= 0:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import time
 from typing import Final
 
 from appliance.cluster.hands import NodeReport
@@ -66,11 +65,10 @@ class Hands:
         """See ``NodeHands.report``."""
         primacy, receiver = self._primacy, self._neighbour.receiver
         sick = self._fitness.sick_because
-        behind = primacy.shipper.behind_since_s if primacy is not None else None
         follower = self._following.follower
         lag = follower.lag_s if follower is not None else None
         if primacy is not None:
-            lag = 0.0 if behind is None else max(0.0, time.monotonic() - behind)
+            lag = primacy.shipper.lag_s
         return NodeReport(
             fence=receiver.epoch,
             held=self._held(),

@@ -137,6 +137,32 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class Either:
+    """One of two conditions: the same fact, told by two figures of which a place may have only one."""
+
+    one: Condition
+    other: Condition
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """See ``Condition``."""
+        return (*self.one.metrics, *self.other.metrics)
+
+    @property
+    def window_s(self) -> float:
+        """See ``Condition``."""
+        return max(self.one.window_s, self.other.window_s)
+
+    def promql(self) -> str:
+        """See ``Condition``."""
+        return f"{self.one.promql()} or {self.other.promql()}"
+
+    def met(self, history: Sequence[Snapshot]) -> list[Labels]:
+        """See ``Condition``."""
+        return list(dict.fromkeys([*self.one.met(history), *self.other.met(history)]))
+
+
+@dataclass(frozen=True, slots=True)
 class EndsWithin:
     """A moment (seconds since 1970) that is less than ``seconds`` away, or has passed; 0 means that there is none."""
 

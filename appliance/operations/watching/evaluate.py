@@ -35,7 +35,7 @@ class Evaluator:
         longest = max((rule.condition.window_s for rule in self.rules), default=0.0) + _SPARE_S
         while self._history[0].at < now.at - longest:
             self._history.popleft()
-        met = {(rule.name, labels): rule for rule in self.rules if rule.on_box for labels in self._met(rule)}
+        met = {(rule.name, labels): rule for rule in self.rules for labels in self._met(rule)}
         self._since = {key: self._since.get(key, now.at) for key in met}
         return {key: since for key, since in self._since.items() if now.at - since >= met[key].for_s}
 

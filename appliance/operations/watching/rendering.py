@@ -41,7 +41,7 @@ def alerts_page(rules: Sequence[Rule] = RULES) -> str:
         "|---|---|---|---|---|",
     ]
     for rule in rules:
-        told = f"**{rule.name}** ({rule.severity})" + ("" if rule.on_box else " †")
+        told = f"**{rule.name}** ({rule.severity})"
         page = f"[{rule.runbook}](runbooks/{rule.runbook}.md)"
         expression = rule.condition.promql().replace("|", "\\|")
         lines.append(f"| {told} | {rule.pt} *{rule.en}* | {rule.for_s:g} s | `{expression}` | {page} |")

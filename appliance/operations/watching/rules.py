@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from appliance.operations.watching.conditions import PREFIX, Condition, EndsWithin, Is, Rises, Share
+from appliance.operations.watching.conditions import PREFIX, Condition, Either, EndsWithin, Is, Rises, Share
 
 Severity = Literal["warning", "critical"]
 GIB: Final = 1 << 30
@@ -18,7 +18,7 @@ DAY_S: Final = 24 * HOUR_S
 class Rule:
     """``condition`` for ``for_s`` seconds is an alert; ``runbook`` is a page of ``docs/runbooks``.
 
-    ``pt`` and ``en`` are one sentence for people. ``on_box``: False where a node can't tell it of itself.
+    ``pt`` and ``en`` are one sentence for people. A node can't tell of itself that it is dead: its peer does.
     """
 
     name: str
@@ -28,7 +28,6 @@ class Rule:
     pt: str
     en: str
     for_s: float = 0.0
-    on_box: bool = True
 
 
 def _is(metric: str, value: float, **where: str) -> Is:
@@ -37,16 +36,17 @@ def _is(metric: str, value: float, **where: str) -> Is:
 
 PAIR: Final = (
     Rule(
-        name="NodeDown", severity="critical", condition=Is("up", "==", 0, {"job": "prontuario"}), for_s=30,
-        runbook="node-died", pt="Um nó não responde ao Prometheus.", en="A node does not answer Prometheus.", on_box=False,
+        name="NodeDown", severity="critical", for_s=30, runbook="node-died",
+        condition=Either(Is("up", "==", 0, {"job": "prontuario"}), _is("node_up", 0)),
+        pt="Um Mac não atende: sua porta não responde.", en="A Mac does not serve: its door does not answer.",
     ),
     Rule(
         name="PeerAway", severity="critical", condition=_is("cluster_peer_reachable", 0), for_s=30, runbook="node-died",
-        pt="O outro Mac não responde.", en="The other Mac does not answer.",
+        pt="O outro Mac não responde na ligação entre os dois.", en="The other Mac does not answer on the link of the two.",
     ),
     Rule(
         name="ReadOnly", severity="critical", condition=_is("cluster_leader_known", 0), for_s=30, runbook="read-only",
-        pt="Nenhum dos dois Macs atende: nada pode ser gravado.", en="Neither Mac serves: nothing can be saved.",
+        pt="Não se sabe de Mac que atenda: nada pode ser gravado.", en="No Mac is known to serve: nothing can be saved.",
     ),
     Rule(
         name="ClusterDegraded", severity="warning", condition=_is("cluster_degraded", 1), for_s=MINUTE_S,

@@ -12,9 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.config.model import Power
 from appliance.operations.power.nut import NutUps, reading_of
 from appliance.operations.power.reading import Reading, SilentError, Supply
+from appliance.operations.power.watch import PowerWatch
 from tests.fakes import upsd
+from tests.unit.operations.power.test_watch import NotedHands
+from tests.unit.operations.watching.box import Box, fires
+from tests.unit.operations.watching.conftest import box as box  # noqa: PLC0414  a fixture
 
 PATIENCE_S = 60.0
 
@@ -34,15 +39,35 @@ async def told(ups: NutUps, supply: Supply) -> Reading:
     return reading
 
 
-async def test_a_real_server_tells_mains_battery_low_and_mains_again(rack: upsd.Rack) -> None:
+@fires("OnBattery", "BatteryLow", "BatteryWorn", "UpsSilent")
+async def test_a_real_server_tells_mains_battery_low_and_mains_again(rack: upsd.Rack, box: Box) -> None:
+    """And the box's alerts follow what it tells, and that it tells nothing."""
     ups = NutUps("127.0.0.1", upsd.NAME, rack.port, limit_s=20.0)
+    watch = PowerWatch(Power(kind="nut", confirm_s=2, calm_s=2), NotedHands(), box.clock, box.metrics, ups)
+
+    async def alerts(asked: NutUps = ups) -> set[str]:
+        for _ in range(5):
+            await watch.look(asked)
+            box.clock.pass_time(1.0)
+        return box.on(within=70)
+
     assert await told(ups, Supply.MAINS) == Reading(supply=Supply.MAINS, charge_percent=100.0, runtime_s=3600.0)
+    assert await alerts() == set()
     rack.say("OB DISCHRG", charge=81.5, runtime=1234)
     assert await told(ups, Supply.BATTERY) == Reading(supply=Supply.BATTERY, charge_percent=81.5, runtime_s=1234.0)
+    assert await alerts() == {"OnBattery"}
     rack.say("OB LB", charge=9)
     assert (await told(ups, Supply.LOW)).charge_percent == 9.0
+    assert await alerts() == {"OnBattery", "BatteryLow"}
     rack.say("OL CHRG RB", charge=10)
     assert (await told(ups, Supply.MAINS)).worn
+    assert await alerts() == {"BatteryWorn"}
+    assert await alerts(NutUps("127.0.0.1", upsd.NAME, upsd.free_port(), limit_s=20.0)) == {"UpsSilent"}
+    rack.say("OL CHRG", charge=11)
+    async with asyncio.timeout(PATIENCE_S):
+        while (await ups.read()).worn:  # noqa: ASYNC110  nothing tells when NUT has read its file
+            await asyncio.sleep(0.1)
+    assert await alerts() == set()
 
 
 async def test_a_ups_that_the_server_does_not_know_or_has_lost_is_silent(rack: upsd.Rack) -> None:

@@ -61,7 +61,10 @@ def share(part: str, whole: str, bad: float, good: float, of: float, **labels: s
 
 
 EXAMPLES: dict[str, Example] = {
-    "NodeDown": Example((Line("up", 0, {"job": "prontuario"}),), (Line("up", 1, {"job": "prontuario"}), Line("up", 0, {"job": "x"}))),
+    "NodeDown": Example(
+        (ours("node_up", 0, node="b"), Line("up", 1, {"job": "prontuario"})),
+        (ours("node_up", float("nan"), node="b"), Line("up", 1, {"job": "prontuario"}), Line("up", 0, {"job": "x"})),
+    ),
     "PeerAway": gauge("cluster_peer_reachable", 0, 1),
     "ReadOnly": gauge("cluster_leader_known", 0, 1),
     "ClusterDegraded": gauge("cluster_degraded", 1, 0),

@@ -1,40 +1,65 @@
-"""No alert of the box without a test in this folder in which something is broken for real and the feed is then expected to say so."""
+"""No alert without a test that breaks the real thing and sees it come and go: the marks are gathered here."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from appliance.operations.watching.rules import RULES
+from tests.unit.operations.watching.box import Box, fires
 
-FIRED_IN = ("test_broken_inputs.py", "test_real_causes.py", "test_slow_troubles.py")
-"""Not the examples: those are series that somebody wrote down."""
-
-
-def expected_in(path: Path) -> Iterator[str]:
-    """Names that a test compares the feed with: in ``expect(…)``, or in a literal set, list or comparison about ``on()``."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "expect":
-            yield from texts(node)
-        if isinstance(node, ast.Assert):
-            yield from texts(node)
-        if isinstance(node, ast.For):
-            yield from texts(node.iter)
+ROOT = Path(__file__).resolve().parents[4]
+FIRED_IN = ROOT / "tests" / "unit" / "operations"
+NAMES = {rule.name for rule in RULES}
 
 
-def texts(node: ast.AST) -> list[str]:
-    return [one.value for one in ast.walk(node) if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+def marks(text: str) -> Iterator[str]:
+    """What the ``fires`` marks of a file's tests claim; only a literal on a test function is a mark."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+            for call in (one for one in node.decorator_list if isinstance(one, ast.Call)):
+                if isinstance(call.func, ast.Name) and call.func.id == "fires":
+                    yield from (str(word.value) for word in call.args if isinstance(word, ast.Constant))
 
 
-def test_every_alert_of_the_box_is_fired_by_something_broken() -> None:
-    fired = {name for file in FIRED_IN for name in expected_in(Path(__file__).with_name(file))}
-    assert {rule.name for rule in RULES if rule.on_box} - fired == set()
+def test_every_alert_is_fired_for_real() -> None:
+    files = (path for path in FIRED_IN.rglob("test_*.py") if path != Path(__file__))
+    fired = [name for path in files if "@fires(" in (text := path.read_text()) for name in marks(text)]
+    assert set(fired) == NAMES
+    in_yaml = re.findall(r"- alert: (\w+)", (ROOT / "appliance/operations/watching/alerts.yaml").read_text())
+    assert set(in_yaml) == NAMES
 
 
-def test_what_only_stands_in_a_comment_or_a_name_does_not_count(tmp_path: Path) -> None:
-    file = tmp_path / "test_x.py"
-    file.write_text(
-        '"""OnBattery"""\nNAME = "BatteryLow"\n\ndef test_x(box):\n    box.expect("UpsSilent", within=70)\n'
-    )
-    assert list(expected_in(file)) == ["UpsSilent"]
+def test_what_only_stands_in_a_comment_or_in_another_function_is_no_mark() -> None:
+    text = '"""OnBattery"""\n\n@fires("BatteryLow")\ndef helper(box):\n    ...\n\n@fires("UpsSilent")\ndef test_x(box):\n    ...\n'
+    assert list(marks(text)) == ["UpsSilent"]
+
+
+def test_a_mark_whose_alert_did_not_come_or_did_not_go_fails_its_test(box: Box) -> None:
+    """``ups_on_battery`` is looked at while a claimed test runs; the claim of BatteryLow is empty."""
+    gauge = box.metrics.gauge("ups_on_battery", "x")
+
+    @fires("OnBattery")
+    def comes_and_goes(box: Box) -> None:
+        for value in (1, 0):
+            gauge.set(value)
+            box.looks(0)
+
+    @fires("OnBattery", "BatteryLow")
+    def claims_too_much(box: Box) -> None:
+        comes_and_goes(box=box)
+
+    @fires("OnBattery")
+    def stays(box: Box) -> None:
+        box.heard.clear()
+        gauge.set(1)
+        box.looks(0)
+
+    comes_and_goes(box=box)
+    for claimed in (claims_too_much, stays):
+        with pytest.raises(AssertionError):
+            claimed(box=box)

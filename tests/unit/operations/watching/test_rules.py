@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.operations.watching.conditions import EndsWithin, Is, Labels, Rises, Share, Snapshot
+from appliance.operations.watching.conditions import Either, EndsWithin, Is, Labels, Rises, Share, Snapshot
 from appliance.operations.watching.evaluate import Evaluator
 from appliance.operations.watching.rendering import alerts_page, alerts_yaml, carried
 from appliance.operations.watching.rules import BY_NAME, RULES, Rule
@@ -34,14 +34,19 @@ def test_every_rule_has_an_example_and_every_example_a_rule() -> None:
     assert len(BY_NAME) == len(RULES), "no name twice"
 
 
-@pytest.mark.parametrize("rule", [rule for rule in RULES if rule.on_box], ids=lambda rule: rule.name)
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_on_the_box_it_fires_and_stays_silent(rule: Rule) -> None:
     assert rule.name in on_box(EXAMPLES[rule.name].bad)
     assert rule.name not in on_box(EXAMPLES[rule.name].good)
 
 
-def test_a_rule_of_prometheus_alone_is_left_to_it() -> None:
-    assert on_box(EXAMPLES["NodeDown"].bad) == set()
+def test_a_node_that_is_down_is_told_by_prometheus_or_by_its_peer() -> None:
+    assert on_box(EXAMPLES["NodeDown"].bad) == {"NodeDown"}
+    assert on_box((Line("up", 0, {"job": "prontuario"}),)) == {"NodeDown"}
+    either = Either(Is("m", ">", 1), Rises("c", 0, 60))
+    assert either.met([at(0, c=1), at(30, m=2, c=2)]) == [()], "told once"
+    assert either.met([at(0, c=1), at(30, m=1, c=1)]) == []
+    assert (either.metrics, either.window_s) == (("m", "c"), 60)
 
 
 def told(lines: tuple[Line, ...]) -> list[dict[str, str]]:

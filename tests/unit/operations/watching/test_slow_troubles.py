@@ -1,4 +1,4 @@
-"""Alerts about work of days: an update that got stuck half-way, a drill that failed or found no quiet hour, a disk that fills."""
+"""Alerts about work of days: an update that got stuck half-way, a drill that failed or found no quiet hour."""
 
 from __future__ import annotations
 
@@ -19,17 +19,12 @@ from appliance.operations.updates.state import State, Step
 from appliance.plugin_api.errors import ProntuarioError
 from tests.fakes.updates import NEW, OLD, make_place
 from tests.unit.operations.drills.conftest import Stage, seal, staged  # noqa: F401  fixtures
-from tests.unit.operations.test_budgets import DAY_S, GB, Ground
-from tests.unit.operations.watching.test_broken_inputs import Box
+from tests.unit.operations.watching.box import Box, fires
 
 Staged = Callable[..., Stage]
 
 
-@pytest.fixture
-def box(tmp_path: Path) -> Box:
-    return Box(tmp_path)
-
-
+@fires("UpdateHalfDone", "UpdateStuck")
 def test_an_update_that_stays_between_two_versions_and_one_that_can_not_go_back(box: Box, tmp_path: Path) -> None:
     """The update's own journal, as a power cut leaves it."""
     place, paths = make_place(tmp_path), Paths(tmp_path / "home")
@@ -45,9 +40,11 @@ def test_an_update_that_stays_between_two_versions_and_one_that_can_not_go_back(
     box.expect()
 
 
-async def test_a_drill_that_is_announced_and_finds_no_quiet_hour(staged: Staged, tmp_path: Path) -> None:  # noqa: F811
+@fires("DrillAnnounced", "DrillPutOff")
+async def test_a_drill_that_is_announced_and_finds_no_quiet_hour(box: Box, staged: Staged) -> None:  # noqa: F811
+    """Until a person chooses the hour."""
     stage = staged()
-    box = Box(tmp_path, metrics=stage.metrics, clock=stage.clock)
+    box.metrics, box.clock = stage.metrics, stage.clock
     box.expect()
     stage.consults = 2
     with pytest.raises(Later):
@@ -60,28 +57,26 @@ async def test_a_drill_that_is_announced_and_finds_no_quiet_hour(staged: Staged,
     with pytest.raises(ProntuarioError):
         await stage.turn()
     box.expect("DrillPutOff")
+    stage.consults = 0
+    stage.conductor.ask("walk", "ana.ti")
+    await stage.turn()
+    box.expect()
 
 
-async def test_a_drill_that_fails(staged: Staged, tmp_path: Path) -> None:  # noqa: F811
+@fires("DrillFailed")
+async def test_a_drill_that_fails_and_is_made_again(box: Box, staged: Staged) -> None:  # noqa: F811
     def fall(_rehearsal: Rehearsal) -> None:
         raise NOT_RESTORABLE(exit_code=3)
 
+    def walk(_rehearsal: Rehearsal) -> None:
+        """Well this time."""
+
     stage = staged(disturbs=False)
-    box = Box(tmp_path, metrics=stage.metrics, clock=stage.clock)
+    box.metrics, box.clock = stage.metrics, stage.clock
     stage.act = fall
     with pytest.raises(ProntuarioError):
         await stage.turn()
     box.expect("DrillFailed")
-
-
-async def test_a_disk_that_will_be_full_within_the_month(tmp_path: Path) -> None:
-    """Forty-five gigabytes a day on a disk of a terabyte."""
-    ground = Ground(tmp_path)
-    box = Box(tmp_path, metrics=ground.metrics, clock=ground.clock)
-    await ground.ledger.sample()
-    box.expect(within=310)
-    for _ in range(10):
-        ground.clock.pass_time(DAY_S)
-        ground.used += 45 * GB
-        await ground.ledger.sample()
-    box.expect("CapacityEnding", within=310)
+    stage.act = walk
+    await stage.turn()
+    box.expect()
