@@ -128,10 +128,14 @@ class ChatEngine:
         buckets = self._made()
         self._admit(buckets)
         answers: list[Output | Failed] = []
+        broken: set[int] | None = None
         doubtful, self._doubtful = self._doubtful, []
-        broken = {request for step in doubtful for request in step.broken()}
         for tokens in buckets.step():
+            if broken is None:  # not before: looking at numbers waits for them, and the next step would be asked for late
+                broken = {request for step in doubtful for request in step.broken()}
             answers += self._advance(buckets, tokens, broken)
+        if broken is None:
+            self._doubtful = doubtful
         return answers
 
     def cancel(self, request_id: int) -> None:

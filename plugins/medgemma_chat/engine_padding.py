@@ -1,6 +1,6 @@
 """Sliding-window caches of a batch without padding that all of its rows share.
 
-mlx-lm's ``BatchKVCache.filter`` takes such padding away, ``BatchRotatingKVCache`` never does (0.31). Whoever is read into a batch
+mlx-lm's ``BatchKVCache.filter`` takes such padding away, ``BatchRotatingKVCache`` never does (0.32). Whoever is read into a batch
 behind somebody else is padded to that one's length and keeps it when the other has gone, so a few newcomers later the windows are
 mostly padding: every step of every row looks at it. Nothing that a row sees changes here, and no number is waited for.
 """
