@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -23,7 +23,7 @@ from appliance.cluster.replication_errors import COPY_DAMAGED, NOT_DRAINED
 from appliance.plugin_api.hooks import Health
 from appliance.plugin_api.storage import Query
 from appliance.store import durable, leash
-from appliance.store.litestream_config import program
+from appliance.store.litestream_config import program, render_source, restore_command
 from appliance.store.process_lock import ProcessLock
 from appliance.store.sqlite import inspect
 from appliance.store.threads import to_the_end
@@ -97,10 +97,10 @@ class Follower:
         Raises:
             ProntuarioError: ``store.litestream_missing``, ``store.litestream_running``.
         """
-        binary = program()
+        program()
         durable.make_folder(self._folder)
         self._lock = await ProcessLock.take(self._folder / "follow.lock")
-        self._task = asyncio.create_task(self._supervise(binary, self._lock), name="follower")
+        self._task = asyncio.create_task(self._supervise(self._lock), name="follower")
 
     async def close(self) -> None:
         """Stop following; the copy stays and can be followed further. Safe to call twice."""
@@ -142,7 +142,7 @@ class Follower:
         return self.database
 
     # -- supervision ----------------------------------------------------------------------------------------------------
-    async def _supervise(self, binary: Path, lock: ProcessLock) -> None:
+    async def _supervise(self, lock: ProcessLock) -> None:
         fruitless, pause_s = 0, self._pause_s
         while True:
             if self._held() == 0:
@@ -152,25 +152,24 @@ class Follower:
                 log.error("the warm copy can't be followed further; it is made anew", sequence=self.at)
                 await to_the_end(self._begin_anew)
             before = self.at
-            code = await self._run_once(binary, lock)
+            code = await self._run_once(lock)
             fruitless = 0 if self.at > before else fruitless + 1
             self.restarts += 1
             log.error("following ended; starting it again", exit_code=code, restarts=self.restarts)
             pause_s = self._pause_s if not fruitless else min(pause_s * 2, _LONGEST_PAUSE_S)
             await asyncio.sleep(pause_s)
 
-    async def _run_once(self, binary: Path, lock: ProcessLock) -> int | None:
+    async def _run_once(self, lock: ProcessLock) -> int | None:
         """One life of the child; its exit status, None when it had stalled and was ended."""
-        arguments = [str(binary), "restore", "-f", "-follow-interval", _INTERVAL, "-o", str(self.database)]
+        arguments = restore_command(self.database, "-f", "-follow-interval", _INTERVAL)
         await to_the_end(self._make_view)
         their_end, leash_end = os.pipe()
         try:
-            with self._open_log() as output:
+            with self._open_log() as output, _said(render_source(self._view)) as source:
                 process = await asyncio.create_subprocess_exec(
                     *[sys.executable, "-I", "-S", leash.__file__, str(their_end), str(lock.descriptor), "--"],
                     *arguments,
-                    self._view.as_uri(),
-                    stdin=asyncio.subprocess.DEVNULL,
+                    stdin=source,
                     stdout=output,
                     stderr=output,
                     pass_fds=(their_end, lock.descriptor),
@@ -241,18 +240,30 @@ class Follower:
         return path.open("ab")
 
 
+@contextlib.contextmanager
+def _said(content: bytes) -> Iterator[int]:
+    """A descriptor from which ``content`` (less than a pipe holds) is read, and then its end."""
+    source, sink = os.pipe()
+    try:
+        os.write(sink, content)
+    finally:
+        os.close(sink)
+    try:
+        yield source
+    finally:
+        os.close(source)
+
+
 def restore_copy(replica: Path, to: Path, *, txid: int | None = None) -> None:
     """Restore ``replica`` into the file ``to``, up to ``txid`` or as far as it goes. Blocks; minutes for a large one.
 
     Raises:
         ProntuarioError: ``cluster.copy_damaged``: Litestream could not (a file is missing or broken).
     """
-    arguments = [str(program()), "restore", "-o", str(to)]
-    if txid is not None:
-        arguments += ["-txid", f"{txid:016x}"]
+    options = [] if txid is None else ["-txid", f"{txid:016x}"]
     done = subprocess.run(
-        [*arguments, replica.absolute().as_uri()],
-        stdin=subprocess.DEVNULL,
+        restore_command(to, *options),
+        input=render_source(replica),
         capture_output=True,
         timeout=_RESTORE_LIMIT_S,
         check=False,

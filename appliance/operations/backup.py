@@ -18,7 +18,7 @@ from appliance.plugin_api.errors import define
 from appliance.plugin_api.storage import Query
 from appliance.store.blobs import addresses_in, is_whole
 from appliance.store.durable import make_folder, sync_folder
-from appliance.store.litestream_config import program
+from appliance.store.litestream_config import render_source, restore_command
 from appliance.store.soundness import count_rows, problems
 from appliance.store.sqlite import Error, inspect
 from appliance.telemetry.clock import instant
@@ -211,15 +211,15 @@ def _integrity(query: Query) -> str:
 
 
 def _run_litestream(spool: Path, output: Path, at: datetime | None) -> None:
-    arguments = [str(program()), "restore", "-o", str(output)]
+    options = []
     if at is not None:
         if at.tzinfo is None:
             raise ValueError("a time to restore must say its time zone")
-        arguments += ["-timestamp", instant(at)]
-    arguments.append(spool.absolute().as_uri())
+        options = ["-timestamp", instant(at)]
+    command, source = restore_command(output, *options), render_source(spool)
     for _ in range(_TRIES):  # a live Litestream may compact away a file that the plan had named
         exit_code = subprocess.run(
-            arguments, stdin=subprocess.DEVNULL, capture_output=True, timeout=_RESTORE_LIMIT_S, check=False
+            command, input=source, capture_output=True, timeout=_RESTORE_LIMIT_S, check=False
         ).returncode
         if exit_code == 0 and output.exists():
             return

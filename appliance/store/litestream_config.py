@@ -19,6 +19,10 @@ KEEP_HOURS: Final = 7 * 24
 """How far back ``restore --at`` reaches."""
 
 
+_SOURCE: Final = "/replica"
+"""What a replica to restore from is called towards Litestream; no such file has to exist."""
+
+
 def program(prefix: str = sys.prefix, search: str | None = None) -> Path:
     """The ``litestream`` installed beside this Python (``prefix``), else the one on PATH (or in ``search``).
 
@@ -32,6 +36,26 @@ def program(prefix: str = sys.prefix, search: str | None = None) -> Path:
     if found is None:
         raise errors.LITESTREAM_MISSING()
     return Path(found)
+
+
+def render_source(replica: Path) -> bytes:
+    """What ``restore_command`` reads from its standard input: where the replica lies.
+
+    As a URL it can't be said: Litestream 0.5.17 takes the path of ``file:///Library/Application%20Support`` as it stands,
+    and every Mac's home lies there.
+    """
+    source = {"path": _SOURCE, "replica": {"type": "file", "path": str(replica.absolute())}}
+    return msgspec.json.encode({"dbs": [source]})
+
+
+def restore_command(output: Path, *options: str) -> list[str]:
+    """``litestream restore`` into ``output`` of what ``render_source`` says on standard input.
+
+    Raises:
+        ProntuarioError: ``store.litestream_missing``.
+    """
+    words = ["restore", "-config", "/dev/stdin", "-no-expand-env", *options, "-o", str(output), _SOURCE]
+    return [str(program()), *words]
 
 
 def choose_socket(run: Path) -> Path:

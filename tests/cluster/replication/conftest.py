@@ -56,6 +56,8 @@ async def r_wire(r_certificates: dict[str, NodeFiles]) -> AsyncIterator[Wiring]:
         yield wire
 
 
+MAC_FOLDER = "Application Support/Prontuário 100%"
+"""A Mac's homes lie below a folder with a space in its name."""
 Pair = tuple[Primary, Standby]
 Maker = Callable[..., Awaitable[Pair]]
 

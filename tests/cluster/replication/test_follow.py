@@ -22,18 +22,18 @@ from appliance.plugin_api.storage import Query
 from appliance.security.node_authority import NodeFiles
 from appliance.store.database import Database
 from appliance.store.sqlite import inspect
-from tests.cluster.replication.conftest import until
+from tests.cluster.replication.conftest import MAC_FOLDER, until
 from tests.cluster.replication.nodes import THING, Primary, Standby, things
 
 
 @pytest.fixture
 async def pair(tmp_path: Path, r_certificates: dict[str, NodeFiles]) -> AsyncIterator[tuple[Primary, Standby]]:
     async with AsyncExitStack() as stack:
-        standby = Standby(tmp_path / "b", r_certificates)
+        standby = Standby(tmp_path / MAC_FOLDER / "b", r_certificates)
         await standby.receiver.fence(1)
         await standby.start()
         stack.push_async_callback(standby.stop)
-        primary = Primary(tmp_path / "a", r_certificates, standby.port)
+        primary = Primary(tmp_path / MAC_FOLDER / "a", r_certificates, standby.port)
         await primary.start(stack)
         await until(lambda: primary.barrier.mode == "paired" and "in" in primary.log)
         yield primary, standby

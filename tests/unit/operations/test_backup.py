@@ -47,9 +47,9 @@ class Node:
 
 @pytest.fixture
 async def node(tmp_path: Path) -> AsyncIterator[Node]:
-    made = Node(tmp_path / "home")
+    made = Node(tmp_path / "Application Support" / "Prontuário 100%")  # a Mac's homes lie below a folder like that
     config = StoreConfig(barrier_timeout_s=60.0)
-    path = tmp_path / "home" / "data" / "record.sqlite"
+    path = made.home / "data" / "record.sqlite"
     async with await Database.open(path, config, barrier=made.litestream.barrier) as database:
         made.database = database
         await made.litestream.start()
