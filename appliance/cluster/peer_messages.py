@@ -4,7 +4,8 @@ A frame is a 4-byte big-endian length and one msgpack array (msgspec Structs, ta
 ``Request`` and ``Cancel``; the other answers every request with ``Reply`` (one, or several that say ``more``) or
 ``Refusal``. Requests are pipelined: replies come as they are ready, matched by ``number``.
 
-Unknown tags make the frame undecodable: a new message needs ``PROTOCOL`` raised, and both sides say theirs in ``Hello``.
+Unknown tags make the frame undecodable: a new message needs ``PROTOCOL`` raised, and goes only to a peer that speaks it. Both
+sides say theirs in ``Hello``. While a pair is updated its nodes run two versions: the newer one speaks the older one's too.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import msgspec
 from appliance.cluster.model import Position
 
 PROTOCOL: Final = 1
+OLDEST_PROTOCOL: Final = 1
+"""The version before this one must still be understood: it goes up one release after ``PROTOCOL``."""
 PART_BYTES: Final = 1 << 20
 """How much of a file travels in one message."""
 MAX_FRAME_BYTES: Final = PART_BYTES + (64 << 10)
@@ -33,7 +36,10 @@ class _Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 # -- replication ----------------------------------------------------------------------------------------------------------
 class Hello(_Message, frozen=True):
-    """Who connects, what it speaks, and in which epoch it believes. Answered by ``Held``."""
+    """Who connects, what it will speak, and in which epoch it believes. Answered by ``Held``.
+
+    A peer that does not speak that refuses with ``cluster.peer_misunderstood``; then the older one is offered.
+    """
 
     node: str
     protocol: int

@@ -21,6 +21,7 @@ from appliance.cluster.held_files import HeldFiles
 from appliance.cluster.ltx import HEADER_BYTES, LtxFile, fits, level_folder, parse, parse_key
 from appliance.cluster.model import Position
 from appliance.cluster.peer_messages import (
+    OLDEST_PROTOCOL,
     PROTOCOL,
     AskHeld,
     Held,
@@ -113,7 +114,7 @@ class Receiver:
 
     # -- questions ------------------------------------------------------------------------------------------------------
     async def _on_hello(self, hello: Hello) -> Held:
-        if hello.protocol != PROTOCOL:
+        if not OLDEST_PROTOCOL <= hello.protocol <= PROTOCOL:
             raise PEER_MISUNDERSTOOD(question=f"protocol {hello.protocol}")
         self._admit(hello.epoch)
         return Held(await self.look())

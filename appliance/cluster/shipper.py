@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,8 +19,8 @@ from appliance.cluster.ltx import LEVELS, LtxFile, listing, next_after
 from appliance.cluster.model import Position
 from appliance.cluster.patience import answered_in_time
 from appliance.cluster.peer_link import PeerLink
-from appliance.cluster.peer_messages import PART_BYTES, PROTOCOL, AskHeld, Held, Hello, PutLtx
-from appliance.cluster.replication_errors import EPOCH_AHEAD, OTHER_BODY, PEER_AWAY, STALE_EPOCH
+from appliance.cluster.peer_messages import OLDEST_PROTOCOL, PART_BYTES, PROTOCOL, AskHeld, Held, Hello, PutLtx
+from appliance.cluster.replication_errors import EPOCH_AHEAD, OTHER_BODY, PEER_AWAY, PEER_MISUNDERSTOOD, STALE_EPOCH
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.store.threads import opened
 from appliance.telemetry.logs import get_logger
@@ -43,6 +43,10 @@ HOPELESS: Final = frozenset({OTHER_BODY.code, SPOOL_HOLE})
 """Troubles in which the peer can never hold all of this epoch: a new one, which begins with a whole image, mends them."""
 
 
+SPOKEN: Final = range(PROTOCOL, OLDEST_PROTOCOL - 1, -1)
+"""The protocols that are offered to the peer, the newest first."""
+
+
 class Shipper:
     """Ships the Litestream that writes ``spool`` in ``epoch``; ``working`` is ``ltx.working_folder(database)``."""
 
@@ -56,6 +60,7 @@ class Shipper:
         node: str,
         on_held: Callable[[Position], None] = lambda _position: None,
         hole_s: float = HOLE_S,
+        protocols: Sequence[int] = SPOKEN,
     ) -> None:
         self.epoch = epoch
         self._spool = spool
@@ -64,6 +69,7 @@ class Shipper:
         self._node = node
         self._on_held = on_held
         self._hole_s = hole_s
+        self._protocols = protocols
         self._local = 0
         self._sent = 0
         self._held: int | None = None
@@ -152,11 +158,10 @@ class Shipper:
             await self._link.wait_up()
             pause_s = _PAUSE_S
             try:
-                hello = Hello(self._node, PROTOCOL, self.epoch)
-                answer = await self._link.ask(hello, Held, deadline_s=_PART_LIMIT_S)
-                self._sent = answer.position.txid
+                position = await self._greet()
+                self._sent = position.txid
                 self._asked = self._answered = 0
-                self._accept(0, answer.position)
+                self._accept(0, position)
                 if self.trouble not in HOPELESS:
                     self.trouble = None
                 await self._pump()
@@ -174,6 +179,19 @@ class Shipper:
                 self._held = None
                 self._note_lag()
             await asyncio.sleep(pause_s)
+
+    async def _greet(self) -> Position:
+        """What the peer holds, in the newest protocol that it speaks; asked anew each time, for it may have been updated."""
+        for protocol in self._protocols:
+            try:
+                hello = Hello(self._node, protocol, self.epoch)
+                answer = await self._link.ask(hello, Held, deadline_s=_PART_LIMIT_S)
+            except ProntuarioError as error:
+                if error.kind is not PEER_MISUNDERSTOOD or protocol == self._protocols[-1]:
+                    raise
+            else:
+                return answer.position
+        raise PEER_MISUNDERSTOOD(question="no protocol")
 
     async def _pump(self) -> None:
         """Send until something fails."""

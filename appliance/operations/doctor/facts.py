@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from appliance.cluster.peer_messages import PROTOCOL
+from appliance.cluster.peer_messages import OLDEST_PROTOCOL, PROTOCOL
 from appliance.config.model import Config, Paths
 from appliance.operations.packs.shelf import Shelf
 from appliance.store.migrate import known_migrations
@@ -40,6 +40,8 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
     authorities: dict[str, str]
     models: dict[str, str]
     free_bytes: int
+    oldest_protocol: int = 1
+    """A program of before this field speaks just one."""
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -81,6 +83,7 @@ def facts_of(paths: Paths, config: Config) -> NodeFacts:
     return NodeFacts(
         version=version("prontuario"),
         protocol=PROTOCOL,
+        oldest_protocol=OLDEST_PROTOCOL,
         migration=max(migration.number for migration in known_migrations()),
         configuration=common_configuration(config),
         authorities={

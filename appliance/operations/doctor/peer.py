@@ -182,12 +182,12 @@ def peer(patient: Patient) -> Finding:
 
 @VERSION
 def peer_version(patient: Patient) -> Finding:
-    """Both run the same version, and speak the same protocol."""
+    """Both run the same version, or at least share a protocol."""
     both = _both(patient, VERSION)
     if isinstance(both, Finding):
         return both
     own, other = both[0].own, both[1]
-    if own.protocol != other.protocol:
+    if max(own.oldest_protocol, other.oldest_protocol) > min(own.protocol, other.protocol):
         return _PROTOCOL_DIFFERS(own=own.protocol, other=other.protocol)
     return (_VERSION_WELL if own.version == other.version else _VERSION_DIFFERS)(own=own.version, other=other.version)
 

@@ -11,7 +11,7 @@ import pytest
 
 from appliance.cluster.ltx import LtxFile, level_folder, listing
 from appliance.cluster.model import Position
-from appliance.cluster.peer_messages import PROTOCOL, AskHeld, Held, Hello, Missing, PutLtx, Retain
+from appliance.cluster.peer_messages import OLDEST_PROTOCOL, PROTOCOL, AskHeld, Held, Hello, Missing, PutLtx, Retain
 from appliance.cluster.receiver import Receiver
 from appliance.plugin_api.errors import ProntuarioError
 from tests.unit.store.conftest import fill, small_disk  # noqa: F401  a fixture
@@ -216,8 +216,10 @@ async def test_the_primary_says_what_may_go_but_no_hole_comes_of_it(receiver: Re
 
 
 async def test_another_protocol_is_told(receiver: Receiver) -> None:
-    assert await refused(receiver, Hello("a", PROTOCOL + 1, 1)) == "cluster.peer_misunderstood"
-    assert await send(receiver, Hello("a", PROTOCOL, 1)) == Held(Position(1, 0))
+    for protocol in (PROTOCOL + 1, OLDEST_PROTOCOL - 1):
+        assert await refused(receiver, Hello("a", protocol, 1)) == "cluster.peer_misunderstood"
+    for protocol in {PROTOCOL, OLDEST_PROTOCOL}:
+        assert await send(receiver, Hello("a", protocol, 1)) == Held(Position(1, 0))
 
 
 async def test_a_full_disk_refuses_and_takes_again_when_there_is_room(small_disk: Path) -> None:  # noqa: F811

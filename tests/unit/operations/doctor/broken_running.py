@@ -158,7 +158,7 @@ def _(ward: Ward) -> None:
 
 @breaks("peer-version.protocol", on="pair")
 def _(ward: Ward) -> None:
-    ward.tell_peer(protocol=99)
+    ward.tell_peer(protocol=99, oldest_protocol=99)
 
 
 @breaks("peer-clock.off", on="pair", says="-1.200 s")

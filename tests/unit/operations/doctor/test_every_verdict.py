@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from appliance.cluster.peer_messages import PROTOCOL
 from appliance.operations.doctor.checks import BY_ID, CHECKS
 from appliance.operations.doctor.model import Verdict
 from tests.unit.operations.doctor import (  # noqa: F401  each registers what it breaks
@@ -49,3 +50,11 @@ def test_broken(ward: Ward, name: str) -> None:
     if verdict.status != "skipped":
         assert after.step_pt
         assert after.step_en
+
+
+def test_a_node_of_the_next_version_that_still_speaks_ours_is_no_trouble(ward: Ward) -> None:
+    ward.prepare("pair")
+    ward.tell_peer(protocol=PROTOCOL + 1, oldest_protocol=PROTOCOL)
+    assert ward.examine("peer-version").status == "ok"
+    ward.tell_peer(protocol=PROTOCOL + 1, oldest_protocol=PROTOCOL + 1)
+    assert ward.examine("peer-version").verdict == "protocol"
