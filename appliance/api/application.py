@@ -16,9 +16,10 @@ from appliance.api.metering import Meters
 from appliance.api.openapi import documentation_routes
 from appliance.api.quart_host import MATCH, QuartHost
 from appliance.api.replies import Answer
-from appliance.api.routing import METHODS, Match, RouteTable
+from appliance.api.routing import KNOWN_METHODS, Match, RouteTable
 from appliance.api.standing import LoneNode, ServedStore, Standing
 from appliance.api.streams import HEARTBEAT_S
+from appliance.api.tracing import TracedApplication
 from appliance.config.model import Api
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.http import PUBLIC, AnyRoute, Route, WebSocketRoute
@@ -26,9 +27,9 @@ from appliance.security import policy
 from appliance.telemetry.clock import Clock
 from appliance.telemetry.health import HealthRegistry
 from appliance.telemetry.metrics import Metrics
+from appliance.telemetry.tracing import SILENT, Tracer
 
 LINGER_S: Final = 2.0
-KNOWN_METHODS: Final = {name: name for name in (*METHODS, "HEAD", "OPTIONS")}
 
 
 class Application:
@@ -43,6 +44,7 @@ class Application:
         meters: Meters,
         *,
         recheck_s: float,
+        tracer: Tracer,
     ) -> None:
         """``standby`` has what is served while the node's standing refuses everything else."""
         self.draining = asyncio.Event()
@@ -53,11 +55,8 @@ class Application:
         self._standing = door.standing
         self._meters = meters
         self._host = QuartHost(door, config, recheck_s=recheck_s)
-
-    @property
-    def asgi(self) -> ASGIFramework:
+        self.asgi: ASGIFramework = TracedApplication(self._serve, tracer) if tracer.on else self._serve
         """The ASGI 3 callable."""
-        return self._serve
 
     def drain(self) -> None:
         """The node stops: streams and WebSockets end with a word, ordinary requests run to their end."""
@@ -72,20 +71,19 @@ class Application:
         kind = scope["type"]
         try:
             if kind == "http":
-                match = self._find(scope["method"], scope["raw_path"])
+                match = scope["state"][MATCH] = self._find(scope["method"], scope["raw_path"])
                 route = match.route
                 if isinstance(route, Route) and route.hot and not _has_body(scope):
                     request = ApiRequest(scope, route, match.parameters, self._door)
                     await _send(send, await self._door.answer(route, request))
                     return
             elif kind == "websocket":
-                match = self._find_websocket(scope["raw_path"])
+                scope["state"][MATCH] = self._find_websocket(scope["raw_path"])
             else:
                 return
         except ProntuarioError as error:
             await self._refuse(scope, receive, send, error)
             return
-        scope["state"][MATCH] = match
         with self._counted(kind):
             await self._host.quart(scope, receive, send)
 
@@ -134,6 +132,7 @@ def build_application(
     version: str = "0.1.0",
     recheck_s: float = HEARTBEAT_S,
     standing: Standing | None = None,
+    tracer: Tracer = SILENT,
 ) -> Application:
     """The API of one node.
 
@@ -141,6 +140,7 @@ def build_application(
     ``Policy.known`` with the plugins' own; ``renderers`` map a path prefix (``/fhir/``, ``/v1/``) to the shape in which its
     clients expect errors. Health, metrics and documentation routes are added here. Every ``recheck_s`` a stream shows that it is
     alive and its listener's session is checked again. ``standing`` is this node's place in a cluster; None: it is alone.
+    ``tracer`` begins a span for each request.
 
     Raises:
         RouteError: a route without a known permission, without a summary, repeated, or outside its plugin's prefix.
@@ -153,7 +153,7 @@ def build_application(
     pages = ErrorPages(renderers or {})
     door = Door(identity=identity, store=store, standing=place, clock=clock, pages=pages, meters=meters)
     standby = RouteTable(standby_routes(health, place, metrics), known_permissions=())
-    return Application(table, standby, door, config, meters, recheck_s=recheck_s)
+    return Application(table, standby, door, config, meters, recheck_s=recheck_s, tracer=tracer)
 
 
 class _Uncounted:

@@ -25,6 +25,7 @@ from appliance.security.audit import AuditEvent, append
 from appliance.security.errors import AUTH_REQUIRED
 from appliance.telemetry.clock import Clock, instant
 from appliance.telemetry.logs import get_logger
+from appliance.telemetry.tracing import current
 
 _BEARER: Final = b"bearer "
 _NOT_REVOKED: Final = frozenset({"auth.expired", "cluster.standby"})
@@ -85,6 +86,7 @@ class Door:
 
     def refusal(self, error: ProntuarioError, visit: Visit, *, close: bool = False) -> Answer:
         """``error`` as an answer in the shape and language that this visitor expects; ``close`` ends the connection."""
+        current().set("error.type", error.kind.code)
         reply = self._pages.render(error, visit.path, visit.language)
         answer = prepare(reply, standing_headers(self.standing))
         if close:

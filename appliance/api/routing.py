@@ -18,6 +18,7 @@ from appliance.plugin_api.http import PUBLIC, SELF, AnyRoute, Route, StaticFolde
 
 PLUGIN_PREFIX: Final = "/api/plugins/"
 METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+KNOWN_METHODS: Final = {name: name for name in (*METHODS, "HEAD", "OPTIONS")}
 MAX_SEGMENTS: Final = 32
 _PARAMETER: Final = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\ufffd]")
@@ -43,6 +44,11 @@ class Match:
     route: Route | WebSocketRoute | StaticFolder
     parameters: Mapping[str, str]
     rest: tuple[str, ...] = ()
+
+    @property
+    def template(self) -> str:
+        """The path as it was declared; it holds no identifier."""
+        return _path(self.route)
 
 
 class RouteTable:

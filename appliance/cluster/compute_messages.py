@@ -49,7 +49,10 @@ class Offers(_Body, frozen=True):
 
 
 class Run(_Body, frozen=True):
-    """Run a request on the engine of this identity; answered piece by piece. ``deadline_s`` counts from its arrival."""
+    """Run a request on the engine of this identity; answered piece by piece. ``deadline_s`` counts from its arrival.
+
+    ``traceparent`` (W3C Trace Context) is empty unless the request is traced.
+    """
 
     identity: Identity
     kind: str
@@ -57,6 +60,7 @@ class Run(_Body, frozen=True):
     deadline_s: float
     lane: Lane
     tenant: str
+    traceparent: str = ""
 
 
 def identity_of(engine: EngineSupervisor, version: str) -> Identity | None:

@@ -5,6 +5,7 @@ Who asks has shown a node's certificate to the peer server. Nothing that is aske
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
@@ -18,16 +19,25 @@ from appliance.cluster.replication_errors import PEER_MISUNDERSTOOD
 from appliance.engines.errors import BUSY, UNAVAILABLE
 from appliance.engines.supervisor import EngineSupervisor
 from appliance.plugin_api.engine import CallOptions
+from appliance.plugin_api.errors import ProntuarioError
+from appliance.telemetry.tracing import SILENT, Kind, Tracer, code_of
+from appliance.telemetry.tracing_context import parse_traceparent
 
 _SOON_S: Final = 1.0
 
 
 class ComputeService:
-    """``engines``: this node's; ``version``: of the software, which must be the other node's as well."""
+    """``engines``: this node's; ``version``: of the software, which must be the other node's as well.
 
-    def __init__(self, engines: Callable[[], Iterable[EngineSupervisor]], version: str) -> None:
+    ``tracer`` continues the traces in which the other node asks.
+    """
+
+    def __init__(
+        self, engines: Callable[[], Iterable[EngineSupervisor]], version: str, tracer: Tracer = SILENT
+    ) -> None:
         self._engines = engines
         self._version = version
+        self._tracer = tracer
         self._serving: Counter[str] = Counter()
 
     async def on_call(self, call: Call) -> AsyncGenerator[Answer, None]:
@@ -40,7 +50,7 @@ class ComputeService:
         if call.verb == OFFERS:
             yield Answer(msgspec.msgpack.encode(self.offers()))
         elif call.verb == RUN:
-            async with aclosing(self._run(_read(call.body))) as pieces:
+            async with aclosing(self._traced(_read(call.body))) as pieces:
                 async for piece in pieces:
                     yield Answer(piece)
         else:
@@ -58,6 +68,22 @@ class ComputeService:
     def _room(self, engine: EngineSupervisor) -> int:
         own = engine.running + engine.waiting - self._serving[engine.spec.name]
         return max(0, engine.spec.max_running - max(0, own))
+
+    async def _traced(self, run: Run) -> AsyncGenerator[bytes, None]:
+        """As ``_run``. A generator shares its reader's context, so its span is not made the one of the moment."""
+        span = self._tracer.join(f"lend {run.identity.engine}", Kind.SERVER, parse_traceparent(run.traceparent))
+        span.set("prontuario.engine", run.identity.engine)
+        span.set("prontuario.request", run.kind)
+        span.set("prontuario.lane", run.lane.value)
+        try:
+            async with aclosing(self._run(run)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        except (ProntuarioError, asyncio.CancelledError, GeneratorExit) as error:
+            span.fail(code_of(error))
+            raise
+        finally:
+            span.end()
 
     async def _run(self, run: Run) -> AsyncGenerator[bytes, None]:
         engine = self._wanted(run)

@@ -81,7 +81,10 @@ class FarEngine:
 
     async def _forward(self, submit: Submit) -> ProntuarioError | None:
         """Hand the pieces on as they come; what kept the answer from being complete."""
-        run = Run(self.identity, submit.kind, submit.payload, submit.deadline_s, Lane(submit.lane), submit.tenant)
+        run = Run(
+            self.identity, submit.kind, submit.payload, submit.deadline_s, Lane(submit.lane), submit.tenant,
+            submit.traceparent,
+        )  # fmt: skip
         question = Call(SERVICE, RUN, msgspec.msgpack.encode(run))
         answers = self._link.stream(question, Answer, silence_s=submit.deadline_s + _BEYOND_S)
         try:

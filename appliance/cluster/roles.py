@@ -8,6 +8,7 @@ itself, the address falls with it.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -25,9 +26,12 @@ from appliance.cluster.voters import Voters
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.telemetry.clock import Clock, instant
 from appliance.telemetry.logs import get_logger
+from appliance.telemetry.tracing import NOTHING, SILENT, Span, Tracer, within
 
 log = get_logger("roles")
 _LEADING: Final = frozenset({Role.CANDIDATE, Role.PRIMARY, Role.DRAINING})
+_GIVING_UP: Final = frozenset({Job.QUIESCE, Job.RESUME, Job.RESIGN})
+"""Done in the epoch that ends, for the sake of the next."""
 _STALE_S: Final = 1.0
 _STOP_S: Final = 15.0
 _HURRY: Final = 5
@@ -59,11 +63,13 @@ class RoleLoop:
         *,
         timeline: Timeline | None = None,
         on_change: OnChange | None = None,
+        tracer: Tracer = SILENT,
     ) -> None:
         self.settings = settings
         self.keys = keys
         self.clock = clock
         self.hands = hands
+        self._tracer = tracer
         self.timeline = timeline or Timeline(None)
         self.keeper = LeaseKeeper(keys.client, clock, ttl_s=settings.ttl_s, heartbeat_s=settings.heartbeat_s)
         self.sync = EtcdSync(keys, self.keeper, settings.node, settings.peer, clock)
@@ -190,7 +196,11 @@ class RoleLoop:
     # -- hands ---------------------------------------------------------------------------------------------------------
     async def _work(self, order: Order) -> Outcome:
         began = self.clock.monotonic()
-        outcome = await self._try(order)
+        with within(self._begin(order)) as span:
+            outcome = await self._try(order)
+            span.set("prontuario.outcome", "ok" if outcome.ok else "failed")
+            if not outcome.ok:
+                span.fail("step.failed")
         took_ms = round((self.clock.monotonic() - began) * 1000)
         log.info(
             "a step ended",
@@ -200,6 +210,18 @@ class RoleLoop:
             duration_ms=took_ms,
         )
         return outcome
+
+    def _begin(self, order: Order) -> Span:
+        """A part of the trace of the epoch that a handover leads into: what both nodes do for it is found there."""
+        if not self._tracer.on:
+            return NOTHING
+        into = order.epoch + 1 if order.job in _GIVING_UP else order.epoch
+        pair = "|".join(sorted((self.settings.node, self.settings.peer)))
+        digest = hashlib.sha256(f"epoch {into} of {pair}".encode()).hexdigest()
+        span = self._tracer.always(f"cluster {order.job}", digest[:32])
+        span.set("prontuario.step", order.job)
+        span.set("prontuario.epoch", order.epoch)
+        return span
 
     async def _try(self, order: Order) -> Outcome:
         try:

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -212,6 +213,40 @@ class Alerts(_Section, frozen=True):
     """``http://`` or ``https://`` addresses that get each alert as JSON."""
 
 
+class Tracing(_Section, frozen=True):
+    """Traces for a collector that speaks OTLP over HTTP, never outside ``[alerts] networks``; off by default. Times in seconds."""
+
+    enabled: bool = False
+    endpoint: str = ""
+    """The collector's ``http://`` or ``https://`` address, as a rule ending in ``:4318/v1/traces``."""
+    ca: str = ""
+    """A PEM file of the authority that signed the collector's certificate; empty: the system's."""
+    sample_ratio: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.1
+    """The share of requests and jobs that is traced; changes of the cluster's roles always are."""
+    every_s: Annotated[float, msgspec.Meta(gt=0, le=300)] = 2.0
+    """How long spans are gathered before they are sent; longer after a failure."""
+    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=60)] = 5.0
+    """For one delivery, the name's look-up included."""
+    queue_spans: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 4096
+    """Spans that wait at most, about a kilobyte each; more are dropped and counted."""
+    batch_spans: Annotated[int, msgspec.Meta(ge=1, le=2000)] = 256
+    """Spans of one delivery at most."""
+    flush_s: Annotated[float, msgspec.Meta(ge=0, le=10)] = 2.0
+    """How long the end of the process waits for the last delivery."""
+
+    def __post_init__(self) -> None:
+        if self.enabled and not _is_http(self.endpoint):
+            raise ValueError("tracing.enabled needs tracing.endpoint, such as http://10.0.0.5:4318/v1/traces")
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:  # a port or an address that is none
+        return False
+
+
 class Logging(_Section, frozen=True):
     """Structured logs: JSON lines to the file, people's lines to the terminal."""
 
@@ -236,6 +271,7 @@ class Config(_Section, frozen=True):
     notes: Notes = Notes()
     power: Power = Power()
     alerts: Alerts = Alerts()
+    tracing: Tracing = Tracing()
     logging: Logging = Logging()
     capabilities: dict[str, tuple[str, ...]] = {}
     disabled_plugins: tuple[str, ...] = ()

@@ -48,6 +48,8 @@ from appliance.telemetry.clock import Clock, SystemClock
 from appliance.telemetry.health import HealthRegistry
 from appliance.telemetry.logs import LOSSES
 from appliance.telemetry.metrics import Metrics
+from appliance.telemetry.tracing import Tracer
+from appliance.telemetry.tracing_open import open_tracer
 
 AI_SHARE = 0.6
 """Of the machine's memory, when the configuration names no budget."""
@@ -77,6 +79,7 @@ class Core:
     packs: PacksDesk
     drills: DrillRoom
     updates: UpdatesDesk
+    tracer: Tracer
 
     async def start_alone(self, stack: AsyncExitStack) -> None:
         """A node alone: open the record, then engines and plugins, then the work that waits; ``stack`` stops them."""
@@ -120,7 +123,9 @@ async def assemble(
     stack.callback(identity.close)
     fleet = EngineFleet(MemoryLedger(config.memory.ai_bytes or int(psutil.virtual_memory().total * AI_SHARE)), metrics)
     host = _loaded_host(config, paths, store, fleet, policy=policy, metrics=metrics)
-    jobs, signer, blobs = JobQueue(store, clock, metrics), HeadSigner.open(paths, vault), BlobStore(paths.blobs)
+    schedule, node = Schedule(paths.home / "data" / "schedule.json", clock, metrics), _name(config)
+    tracer, blobs = open_tracer(stack, config, metrics, node, version("prontuario")), BlobStore(paths.blobs)
+    signer, jobs = HeadSigner.open(paths, vault), JobQueue(store, clock, metrics, tracer=tracer)
     consults = Consults(
         store=store, blobs=blobs, vault=vault, abilities=host.abilities, jobs=jobs, clock=clock,
         limits=config.dictation, spool=paths.run / "spool", template=config.notes.template,
@@ -128,8 +133,6 @@ async def assemble(
     record = RecordSession(
         store, vault=vault, identity=identity, jobs=jobs, consults=consults, heads=SignedHeads(store, signer, clock)
     )
-    schedule = Schedule(paths.home / "data" / "schedule.json", clock, metrics)
-    node = config.cluster.node if config.cluster.mode == "paired" else config.node.name
     recurring = Recurring(paths, schedule, clock, node)
     capacity = CapacityLedger(
         CapacityParts(home=paths.home, config=config.memory, clock=clock, engines=fleet.report), metrics
@@ -150,14 +153,18 @@ async def assemble(
         config=config, paths=paths, clock=clock, metrics=metrics, store=store, standing=standing, desk=desk, blobs=blobs, vault=vault,
         recurring=recurring, alerts=watching, packs=packs, drills=drills, capacity=capacity, updates=updates,
         consults=consults, authority=authority, identity=identity, policy=policy, signer=signer, fleet=fleet, host=host,
-        jobs=jobs, health=health, doctor=DoctorRounds.of(stack, paths.home, node, clock), version=version("prontuario"),
+        jobs=jobs, health=health, doctor=DoctorRounds.of(stack, paths.home, node, clock), tracer=tracer, version=version("prontuario"),
     )  # fmt: skip
     register_jobs(parts)
     return Core(
         config=config, paths=paths, clock=clock, metrics=metrics, store=store, vault=vault, authority=authority,
         identity=identity, host=host, fleet=fleet, blobs=blobs, jobs=jobs, health=health, application=build_api(parts), record=record,
-        recurring=recurring, watching=watching, packs=packs, drills=drills, updates=updates,
+        recurring=recurring, watching=watching, packs=packs, drills=drills, updates=updates, tracer=tracer,
     )  # fmt: skip
+
+
+def _name(config: Config) -> str:
+    return config.cluster.node if config.cluster.mode == "paired" else config.node.name
 
 
 def _loaded_host(

@@ -40,6 +40,7 @@ from appliance.store.jobs import Job, JobQueue
 from appliance.telemetry.clock import Clock
 from appliance.telemetry.health import HealthRegistry
 from appliance.telemetry.metrics import Metrics
+from appliance.telemetry.tracing import Tracer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +74,7 @@ class Parts:
     jobs: JobQueue
     consults: Consults
     health: HealthRegistry
+    tracer: Tracer
     version: str
 
 
@@ -115,6 +117,7 @@ def build_api(parts: Parts) -> Application:
         },
         version=parts.version,
         standing=parts.standing,
+        tracer=parts.tracer,
     )
 
 

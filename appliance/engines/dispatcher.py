@@ -32,6 +32,7 @@ from appliance.engines.targets import Line, Target, Targets
 from appliance.plugin_api.engine import CallOptions, EngineSpec, Lane
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.messages import Cancel, Failed, Output, Submit
+from appliance.telemetry.tracing import Kind, Span, begin_child, code_of
 
 _ATTEMPTS: Final = 2
 _RETRY_AFTER_DEATH_S: Final = 2.0
@@ -89,7 +90,13 @@ class Dispatcher:
     # -- the caller's side ------------------------------------------------------------------------------------------------
     async def submit(self, kind: str, payload: bytes, options: CallOptions) -> AsyncGenerator[bytes, None]:
         """See ``EngineHandle.submit``."""
-        request = self._admit(kind, payload, options)
+        span = begin_child("engine", Kind.CLIENT)
+        try:
+            request = self._admit(kind, payload, options, span)
+        except ProntuarioError as error:
+            span.fail(code_of(error))
+            span.end()
+            raise
         try:
             while True:
                 while request.readable:
@@ -103,14 +110,16 @@ class Dispatcher:
             if not request.ended:
                 self._abandon(request)
                 self._finish(request, None, "cancelled")
+            span.end()
 
-    def _admit(self, kind: str, payload: bytes, options: CallOptions) -> PendingRequest:
+    def _admit(self, kind: str, payload: bytes, options: CallOptions, span: Span) -> PendingRequest:
+        self._name(span, kind, options)
         if self.refusal is not None:
             raise self.refusal()
         if self._queue.full:
             self._make_room(options.lane)
         loop = asyncio.get_running_loop()
-        request = PendingRequest(kind, payload, options, loop.time() + options.deadline_s)
+        request = PendingRequest(kind, payload, options, loop.time() + options.deadline_s, span)
         if len(self.poison):
             mark = request.mark()
             if self.poison.poisonous(mark):
@@ -123,6 +132,13 @@ class Dispatcher:
         self.pump()
         self._tell_places_soon()
         return request
+
+    def _name(self, span: Span, kind: str, options: CallOptions) -> None:
+        if span.recorded:
+            span.rename(f"engine {self._spec.name}")
+            span.set("prontuario.engine", self._spec.name)
+            span.set("prontuario.request", kind)
+            span.set("prontuario.lane", options.lane.value)
 
     def _make_room(self, lane: Lane) -> None:
         """In a full queue the least urgent gives way.
@@ -223,12 +239,16 @@ class Dispatcher:
         target.slots.add(request)
         if self._metrics is not None:
             self._metrics.queued.labels(self._spec.name, options.lane.value).observe(now - request.queued_at)
+        self._tell_start(request, target, now)
         if options.on_queue is not None:
             options.on_queue(0)
         try:
             target.line.send(
-                Submit(request.request_id, request.kind, request.payload, left_s, options.lane.value, options.tenant)
-            )
+                Submit(
+                    request.request_id, request.kind, request.payload, left_s, options.lane.value, options.tenant,
+                    request.span.traceparent,
+                )
+            )  # fmt: skip
         except FrameTooLargeError as error:
             target.slots.free(request.request_id)
             self._settle_trial(request)
@@ -236,6 +256,14 @@ class Dispatcher:
             return
         if target is self._targets.far:
             self._count_shared("sent")
+
+    def _tell_start(self, request: PendingRequest, target: Target, now: float) -> None:
+        span = request.span
+        if span.recorded:
+            span.set("prontuario.queue_ms", round((now - request.queued_at) * 1000, 3))
+            span.set("prontuario.attempt", request.attempts)
+            span.set("prontuario.where", "own" if target is self._targets.own else "far")
+            span.set("prontuario.running", len(target.slots))
 
     def on_output(self, output: Output) -> None:
         """A piece of an answer; those of forgotten requests are dropped."""
@@ -246,8 +274,10 @@ class Dispatcher:
         now = asyncio.get_running_loop().time()
         if target is self._targets.own:
             self.last_output_at = now
-        if not request.heard and self._metrics is not None:
-            self._metrics.first_output.labels(self._spec.name).observe(now - request.started_at)
+        if not request.heard:
+            request.span.set("prontuario.first_output_ms", round((now - request.started_at) * 1000, 3))
+            if self._metrics is not None:
+                self._metrics.first_output.labels(self._spec.name).observe(now - request.started_at)
         kept_up = request.add(output.payload)
         if output.final:
             self._answered(request, target)
@@ -383,6 +413,9 @@ class Dispatcher:
         self.end_waiting(make_error)
 
     def _finish(self, request: PendingRequest, error: ProntuarioError | None, outcome: str) -> None:
+        request.span.set("prontuario.outcome", outcome)
+        if error is not None:
+            request.span.fail(error.kind.code)
         request.end(error)
         self._count(outcome)
 

@@ -9,6 +9,7 @@ from typing import Final
 from appliance.engines.poison import fingerprint
 from appliance.plugin_api.engine import CallOptions, Lane
 from appliance.plugin_api.errors import ProntuarioError
+from appliance.telemetry.tracing import NOTHING, Span
 
 MOST_BUFFERED_BYTES: Final = 64 << 20
 MOST_BUFFERED_PIECES: Final = 100_000
@@ -31,6 +32,7 @@ class PendingRequest:
         "payload",
         "queued_at",
         "request_id",
+        "span",
         "started_at",
         "stays",
         "suspect",
@@ -38,11 +40,12 @@ class PendingRequest:
         "waiter",
     )
 
-    def __init__(self, kind: str, payload: bytes, options: CallOptions, deadline: float) -> None:
+    def __init__(self, kind: str, payload: bytes, options: CallOptions, deadline: float, span: Span = NOTHING) -> None:
         self.kind = kind
         self.payload = payload
         self.options = options
         self.deadline = deadline
+        self.span = span
         self.outputs: deque[bytes] = deque()
         self.buffered_bytes = 0
         self.heard = False  # something has come

@@ -27,7 +27,10 @@ class Load(_Message, frozen=True):
 
 
 class Submit(_Message, frozen=True):
-    """Start a request. ``payload`` is the plugin's own msgpack; ``deadline_s`` counts from now."""
+    """Start a request. ``payload`` is the plugin's own msgpack; ``deadline_s`` counts from now.
+
+    ``traceparent`` (W3C Trace Context) is empty unless the request is traced.
+    """
 
     request_id: int
     kind: str
@@ -35,6 +38,7 @@ class Submit(_Message, frozen=True):
     deadline_s: float
     lane: str
     tenant: str
+    traceparent: str = ""
 
 
 class Shared(_Message, frozen=True):

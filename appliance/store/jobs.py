@@ -24,6 +24,7 @@ from appliance.store.job_records import counts, discard, enqueue, list_jobs, req
 from appliance.telemetry.clock import Clock
 from appliance.telemetry.logs import get_logger
 from appliance.telemetry.metrics import Metrics
+from appliance.telemetry.tracing import SILENT, Kind, Span, Tracer, within
 
 __all__ = ["Job", "JobQueue", "PermanentFailure", "counts", "discard", "enqueue", "list_jobs", "requeue"]
 log = get_logger("jobs")
@@ -58,10 +59,19 @@ class _Kind:
 class JobQueue:
     """Runs the jobs of ``store``, at most ``concurrency`` at a time. One queue owns a store."""
 
-    def __init__(self, store: Store, clock: Clock, metrics: Metrics | None = None, *, concurrency: int = 4) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        metrics: Metrics | None = None,
+        *,
+        concurrency: int = 4,
+        tracer: Tracer = SILENT,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._concurrency = concurrency
+        self._tracer = tracer
         self._kinds: dict[str, _Kind] = {}
         self._owner = f"{os.getpid()}-{os.urandom(6).hex()}"
         self._wake = asyncio.Event()
@@ -159,6 +169,12 @@ class JobQueue:
         return {name: slots for name, slots in room.items() if slots > 0}
 
     async def _run(self, job: Job) -> None:
+        with within(self._tracer.begin(f"job {job.kind}", Kind.CONSUMER)) as span:
+            span.set("prontuario.job", job.kind)
+            span.set("prontuario.attempt", job.attempt)
+            await self._attempt(job, span)
+
+    async def _attempt(self, job: Job, span: Span) -> None:
         kind = self._kinds[job.kind]
         handler = asyncio.ensure_future(kind.handler(job))
         self._handlers.add(handler)
@@ -169,7 +185,11 @@ class JobQueue:
             if not done:
                 handler.cancel()
                 await asyncio.wait({handler}, timeout=_CANCEL_GRACE_S)
-            await self._end(job, _outcome(job, kind.rule, handler, late=not done, stopping=self._stopping))
+            outcome = _outcome(job, kind.rule, handler, late=not done, stopping=self._stopping)
+            span.set("prontuario.outcome", outcome.state)
+            if outcome.error is not None:
+                span.fail(outcome.error)
+            await self._end(job, outcome)
         finally:
             self._handlers.discard(handler)
             self._running.pop(job.id, None)

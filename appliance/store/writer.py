@@ -22,6 +22,7 @@ from appliance.store.barrier import DurabilityBarrier
 from appliance.store.meters import StoreMeters
 from appliance.store.sqlite import Error, SqlTransaction, Thread
 from appliance.telemetry.logs import get_logger
+from appliance.telemetry.tracing import NOTHING, Span, part
 
 T = TypeVar("T")
 log = get_logger("store")
@@ -40,6 +41,7 @@ class _Waiting:
     answer: asyncio.Future[Any]
     here: bool = False
     """Answered after COMMIT, which fsyncs: durable on this node, whatever the barrier says."""
+    span: Span = NOTHING
     value: Any = None
     error: BaseException | None = None
     callbacks: list[Callable[[], None]] = field(default_factory=list)
@@ -87,9 +89,10 @@ class Writer:
         if self._closing:
             raise errors.CLOSED(retry_after=RETRY_AFTER_S)
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(change, answer, here))
-        self._something_waits.set()
-        return await answer
+        with part("store commit") as span:
+            self._waiting.append(_Waiting(change, answer, here, span))
+            self._something_waits.set()
+            return await answer
 
     async def close(self) -> None:
         """Answer everybody who waits, then stop."""
@@ -128,7 +131,11 @@ class Writer:
             if failure is not None:
                 log.error("a group of writes could not be committed", code=failure.kind.code, count=len(group))
                 _fail(group, failure)
-        self._meters.committed(len(group), time.perf_counter() - started)
+        took_s = time.perf_counter() - started
+        self._meters.committed(len(group), took_s)
+        for one in group:
+            one.span.set("prontuario.group", len(group))
+            one.span.set("prontuario.commit_ms", round(took_s * 1000, 3))
         if failure is None:
             self.changes_committed += len(group)
             _conclude([one for one in group if one.here])

@@ -11,6 +11,7 @@ from appliance.cluster.compute_sharing import SharedInference, State
 from appliance.cluster.model import Computes
 from appliance.daemon.pair.neighbour import Neighbour
 from appliance.engines.fleet import EngineFleet
+from appliance.telemetry.tracing import Tracer
 
 _TOLD: Final[dict[State, tuple[str, str]]] = {
     "both": ("os dois nós", "both"),
@@ -37,11 +38,11 @@ _TOLD: Final[dict[State, tuple[str, str]]] = {
 class Computing:
     """Offers the service before the neighbour starts; ``start`` and ``close`` it. ``share``: the setting."""
 
-    def __init__(self, neighbour: Neighbour, fleet: EngineFleet, *, share: bool) -> None:
+    def __init__(self, neighbour: Neighbour, fleet: EngineFleet, *, share: bool, tracer: Tracer) -> None:
         self._sharing: SharedInference | None = None
         if share:
             software = version("prontuario")
-            neighbour.streams[SERVICE] = ComputeService(fleet.engines, software).on_call
+            neighbour.streams[SERVICE] = ComputeService(fleet.engines, software, tracer).on_call
             self._sharing = SharedInference(neighbour.another_link(), fleet.engines, software)
 
     def start(self) -> None:

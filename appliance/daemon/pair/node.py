@@ -129,7 +129,7 @@ async def open_pair(stack: AsyncExitStack, paths: Paths, config: Config) -> Pair
     stack.push_async_callback(client.close)
     roles = RoleLoop(
         _settings(config), hands, EtcdKeys(client), LeaseClock(), timeline=Timeline(_timeline(paths)),
-        on_change=opening.changed,
+        on_change=opening.changed, tracer=core.tracer,
     )  # fmt: skip
     node = PairNode(core, roles, hands, reign, desk=desk, neighbour=neighbour)
     opening.node = node
@@ -141,7 +141,7 @@ async def open_pair(stack: AsyncExitStack, paths: Paths, config: Config) -> Pair
     node.examined.join(neighbour)
     furnish(core, hands, following, neighbour)
     furnish_drills(core, PairPartner(drills, hands, neighbour, slot, paths), neighbour)
-    computing = Computing(neighbour, core.fleet, share=config.cluster.share_inference)
+    computing = Computing(neighbour, core.fleet, share=config.cluster.share_inference, tracer=core.tracer)
     desk.computing = computing
     core.watching.join(neighbour, roles)
     core.updates.join(neighbour.services, neighbour.call)

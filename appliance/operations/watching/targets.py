@@ -6,15 +6,12 @@ connection goes to exactly that address: what a name server says a moment later 
 
 from __future__ import annotations
 
-import asyncio
-import ipaddress
 import smtplib
 import socket
 import ssl
 from collections.abc import Sequence
 from email.message import EmailMessage
 from typing import Final, Protocol
-from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -22,6 +19,7 @@ import msgspec
 from appliance.config.model import Alerts
 from appliance.operations.watching.feed import Alert, Change
 from appliance.store.threads import to_the_end
+from appliance.telemetry import inside
 
 LIMIT_S: Final = 15.0
 
@@ -60,33 +58,16 @@ def targets_of(config: Alerts) -> list[Target]:
 
 def places_of(config: Alerts) -> list[tuple[str, str, int]]:
     """Every target as (name without an address, host, port)."""
-    places = [(f"webhook {n}", *_place(url)) for n, url in enumerate(config.webhooks, 1)]
+    places = [(f"webhook {n}", *inside.place_of(url)) for n, url in enumerate(config.webhooks, 1)]
     return [*places, *([("mail", config.smtp_host, config.smtp_port)] if config.smtp_host else [])]
 
 
-def _place(url: str) -> tuple[str, int]:
-    parts = urlsplit(url)
-    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-
-
 async def address_within(host: str, port: int, networks: Sequence[str]) -> str:
-    """An address of ``host`` to connect to.
-
-    Raises:
-        DeliveryError: the name is unknown, or any of its addresses lies outside ``networks``.
-    """
+    """See ``telemetry.inside.address_within``; raises ``DeliveryError``."""
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError:
-        raise DeliveryError("the name is unknown") from None
-    addresses = [str(one[4][0]) for one in found]
-    ours = [ipaddress.ip_network(network) for network in networks]
-    for address in addresses:
-        plain = ipaddress.ip_address(address.partition("%")[0])
-        mapped = getattr(plain, "ipv4_mapped", None) or plain
-        if not any(mapped.version == network.version and mapped in network for network in ours):
-            raise DeliveryError("the address lies outside the hospital's networks")
-    return addresses[0]
+        return await inside.address_within(host, port, networks)
+    except inside.OutsideError as error:
+        raise DeliveryError(str(error)) from None
 
 
 class Webhook:
@@ -97,18 +78,18 @@ class Webhook:
 
     async def send(self, notice: Notice) -> None:
         """See ``Target.send``."""
-        parts = urlsplit(self._url)
-        host, port = _place(self._url)
-        if parts.scheme not in {"http", "https"} or not host:
-            raise DeliveryError("the URL is not http or https")
-        address = await address_within(host, port, self._networks)
-        shown = f"[{address}]" if ":" in address else address
-        pinned = parts._replace(netloc=f"{shown}:{port}").geturl()
-        headers = {"Content-Type": "application/json", "Host": parts.netloc.rpartition("@")[2]}
+        try:
+            place = await inside.pinned(self._url, self._networks)
+        except inside.OutsideError as error:
+            raise DeliveryError(str(error)) from None
+        headers = {"Content-Type": "application/json", "Host": place.authority}
         try:
             async with httpx.AsyncClient(timeout=LIMIT_S, trust_env=False) as client:
                 answer = await client.post(
-                    pinned, content=msgspec.json.encode(notice), headers=headers, extensions={"sni_hostname": host}
+                    place.url,
+                    content=msgspec.json.encode(notice),
+                    headers=headers,
+                    extensions={"sni_hostname": place.name},
                 )
         except (httpx.HTTPError, OSError) as error:
             raise DeliveryError(type(error).__name__) from None
