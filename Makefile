@@ -123,7 +123,7 @@ parity-faces: setup-dev ## the face detector on a real photograph with MTCNN's p
 	@PRONTUARIO_FACE_PARITY=.run/parity-faces $(BIN)/python -m pytest -q -rs tests/plugins/facenet_auth/test_mtcnn.py
 mac-acceptance: ## on a Mac: what only a Mac can show (afconvert, keychain, Metal), every test and the benches
 	@[ "$(SYSTEM)" = macos ] || { echo "mac-acceptance needs macOS on Apple silicon; this is $(SYSTEM). Nothing was checked."; exit 2; }
-	@$(MAKE) check test bench chaos-consult
+	@$(MAKE) check test bench bench-chat bench-stt bench-speech-out bench-images bench-faces bench-memory bench-start bench-soak chaos-consult chaos-engines
 
 pkg: setup-dev ## build the macOS package: VERSION=1.2.3; INPUTS=, OUT=, KEY= and CHAIN= (PEM) to sign it (packaging/README.md)
 	@PYTHONPATH=packaging $(BIN)/python -m pkgmake build --version "$(VERSION)" --out $(PKG_OUT) --inputs $(or $(INPUTS),build/pkg/inputs.toml) $(if $(KEY),--key $(KEY)) $(if $(CHAIN),--chain $(CHAIN))

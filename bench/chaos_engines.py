@@ -6,7 +6,7 @@ restart, and streams that just stopped. Paced echo engine (25 pieces a second an
 SIGSTOP, a memory blow-up and SIGSEGV, with the p99 of reads of the record against the same streams and no fault. Then lanes
 and shares, see ``chaos_lanes.py``. The streams come from ``--users`` people.
 
-Usage: ``chaos_engines.py [--streams 200] [--users 20] [--rounds 2] [--tokens 48] [--pieces 150] [--greedy 100] [--tries 20]``.
+Usage: ``chaos_engines.py [--streams 200] [--users 20] [--rounds 2] [--tokens 160] [--pieces 150] [--greedy 100] [--tries 20]``.
 """
 
 from __future__ import annotations
@@ -84,7 +84,10 @@ class Scene:
         os.kill(pid, number)
         back = await restarted(self.it, LANGUAGE, pid)
         streams = await asyncio.gather(*tasks)
-        self._tell(name, [one for one in streams if one.ended > struck], struck, back)
+        alive = [one for one in streams if one.ended > struck]
+        if not alive:
+            raise SystemExit("every stream had ended before the fault: ask for longer answers (--tokens)")
+        self._tell(name, alive, struck, back)
 
     async def _until_some_speak(self) -> None:
         """Until all streams have been admitted and some are being answered."""
@@ -197,7 +200,7 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=200)
     parser.add_argument("--users", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--tokens", type=int, default=48)
+    parser.add_argument("--tokens", type=int, default=160)
     parser.add_argument("--pieces", type=int, default=150)
     parser.add_argument("--greedy", type=int, default=100)
     parser.add_argument("--tries", type=int, default=20)
