@@ -77,12 +77,13 @@ class Soak:
             probe = Probe(looker["api"], client_context(looker))
             say(f"{len(self.people)} phones for {self.asked.minutes:g} min; engines {sorted(engines.values())}")
             own, began = cpu_seconds(psutil.Process()), time.monotonic()
-            async with beside(watch.sample()), beside(probe.run()), beside(self._narrate(began)):
-                await self._load(began)
-            ended = time.monotonic()
-            own = cpu_seconds(psutil.Process()) - own
-            say(f"reading back {self.ledger.writes} acknowledged writes")
-            missing = await lost([person.phone for person in self.people], self.ledger)
+            async with beside(probe.run()):
+                async with beside(watch.sample()), beside(self._narrate(began)):
+                    await self._load(began)
+                ended = time.monotonic()
+                own = cpu_seconds(psutil.Process()) - own
+                say(f"reading back {self.ledger.writes} acknowledged writes")
+                missing = await lost([person.phone for person in self.people], self.ledger)
         return Outcome(self.books, self.ledger, watch, probe, missing, began, self.until, ended, own)
 
     async def _enrol(self, stack: AsyncExitStack) -> None:

@@ -74,10 +74,10 @@ class Telling:
                 continue
             for name, share in SHARES.items():
                 aim = self.timing("<=", AIM_P99_MS) if name == "p99" else None
-                self._report.row(f"{what} ({len(times)}): {name}", percentile(times, share) * 1000, "ms", aim=aim)
+                self._report.row(f"{what}: {name}", percentile(times, share) * 1000, f"ms of {len(times)}", aim=aim)
         for action, single in sorted(books.seconds.items()):
             for name, share in SHARES.items():
-                self._report.row(f"{action} ({len(single)}): {name}", percentile(single, share) * 1000, "ms")
+                self._report.row(f"{action}: {name}", percentile(single, share) * 1000, f"ms of {len(single)}")
 
     def soundness(self) -> None:
         """What must be nothing."""

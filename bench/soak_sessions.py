@@ -53,11 +53,12 @@ class Sessions:
         encounter = await person.visit()
         about = {"patient": person.patient, "encounter": encounter}
         dictation = str((await phone.post("/api/dictations", about))["id"])
-        live = LiveRecording(phone, dictation, pieces)
-        spoken = _Speech(self.books)
-        await live.send(pace=spoken.pace)
+        live = _Microphone(self.books, phone, dictation, pieces)
+        await live.send(pace=live.pace)
         said = time.monotonic()
-        self._judge(live, len(pieces))
+        self.books.frames += len(pieces)
+        if live.lost:
+            self.books.wrong("WS dictation: acknowledged frames were asked for again")
         note = await self._draft(phone, dictation)
         self.books.took("draft of a note, after the last word", time.monotonic() - said)
         began = time.monotonic()
@@ -68,13 +69,6 @@ class Sessions:
         self.books.took("read, review and sign a note", time.monotonic() - began)
         digest = hashlib.sha256(b"".join(pieces)).hexdigest()
         self.ledger.recordings.append(Recording(dictation, digest, note, signed["version"]))
-
-    def _judge(self, live: LiveRecording, pieces: int) -> None:
-        self.books.frames += len(live.acknowledged)
-        if live.connections > 1:
-            self.books.cut(f"WS dictation: {live.connections} connections")
-        if live.lost or len(live.acknowledged) < pieces:
-            self.books.wrong("WS dictation: acknowledged frames were asked for again")
 
     @staticmethod
     async def _draft(phone: SoakPhone, dictation: str) -> str:
@@ -125,12 +119,17 @@ class Sessions:
         self.books.took("look at a picture", time.monotonic() - began)
 
 
-class _Speech:
-    """A microphone: a frame every 100 ms, also when the last one is not acknowledged yet."""
+class _Microphone(LiveRecording):
+    """A frame every 100 ms, also when the last one is not acknowledged yet; every break is an error, however well it ends."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: Books, phone: SoakPhone, dictation: str, pieces: Sequence[bytes]) -> None:
+        super().__init__(phone, dictation, pieces)
         self._books = books
         self._due = 0.0
+
+    async def _understand(self, error: Exception) -> None:
+        self._books.cut(f"WS dictation: cut ({type(error).__name__})")
+        await super()._understand(error)
 
     async def pace(self) -> None:
         """Called when the frame before is acknowledged; returns when the next one has been spoken."""

@@ -62,8 +62,8 @@ class Watch:
             for part in self.parts.values():
                 with contextlib.suppress(psutil.Error):
                     measure(part)
-            due += SAMPLE_S
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            due = max(due + SAMPLE_S, time.monotonic())
+            await asyncio.sleep(due - time.monotonic())
 
     def look_round(self) -> None:
         """Find core, its engines and Litestream."""
@@ -143,8 +143,9 @@ class Probe:
                     task = asyncio.create_task(self._ask(http, due))
                     under_way.add(task)
                     task.add_done_callback(under_way.discard)
-                    due += PROBE_S
-                    await asyncio.sleep(max(0.0, due - time.monotonic()))
+                    # What was slept through can't be asked any more; a burst of late probes would say nothing.
+                    due = max(due + PROBE_S, time.monotonic())
+                    await asyncio.sleep(due - time.monotonic())
             finally:
                 for task in under_way:
                     task.cancel()
@@ -167,6 +168,7 @@ class Probe:
         """The account until the moment ``ended``."""
         account = Uptime()
         for at, answered in sorted(self.seen):
-            account.probed(at, answered=answered)
+            if at < ended:
+                account.probed(at, answered=answered)
         account.end(ended)
         return account
