@@ -204,7 +204,8 @@ class EngineSupervisor:
         )
         self._reset.clear()
         try:
-            await asyncio.wait_for(self._reset.wait(), self._circuit.pause_s)
+            async with asyncio.timeout(self._circuit.pause_s):  # ``wait_for`` would lose a stop that comes with the reset
+                await self._reset.wait()
         except TimeoutError:
             self._circuit.half_open(loop.time())
         self._dispatcher.refusal = None

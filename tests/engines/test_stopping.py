@@ -62,6 +62,18 @@ async def test_while_its_circuit_is_open(start_engine: Start, until: Until) -> N
     assert engine.status is EngineStatus.STOPPED
 
 
+async def test_in_the_moment_in_which_an_operator_closes_its_circuit(start_engine: Start, until: Until) -> None:
+    """Both orders arrive before the engine has acted on the first: it does not start a child that nobody ends."""
+    engine = await start_engine(circuit=Circuit(deaths=1, pause_s=3600))
+    os.kill(engine.pid, signal.SIGKILL)
+    await until(lambda: engine.status is EngineStatus.CIRCUIT_OPEN)
+    engine.reset()
+    async with asyncio.timeout(60):
+        await engine.stop(0.0)
+    assert engine.status is EngineStatus.STOPPED
+    assert alive_children() == []
+
+
 async def test_while_it_is_stopped_by_a_signal(start_engine: Start) -> None:
     engine = await start_engine(rhythm=Rhythm(drain_grace_s=0.1))
     os.kill(engine.pid, signal.SIGSTOP)
