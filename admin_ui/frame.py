@@ -31,6 +31,7 @@ ENTRIES: Final = (
     Entry("/alerts", "nav.alerts", "notifications_active", frozenset({"node.read"})),
     Entry("/doctor", "nav.doctor", "health_and_safety", frozenset({"node.read"})),
     Entry("/cluster", "nav.cluster", "sync_alt", frozenset({"node.read"})),
+    Entry("/review", "nav.review", "rule", frozenset({"node.read"})),
     Entry("/engines", "nav.engines", "memory", frozenset({"node.read"})),
     Entry("/models", "nav.models", "inventory_2", frozenset({"node.read"})),
     Entry("/plugins", "nav.plugins", "extension", frozenset({"plugin.read"})),

@@ -14,6 +14,7 @@ from admin_ui.words_faces import FACES_WORDS
 from admin_ui.words_notes import NOTES_WORDS
 from admin_ui.words_operations import OPERATIONS_WORDS
 from admin_ui.words_packs import PACKS_WORDS
+from admin_ui.words_review import REVIEW_WORDS
 from admin_ui.words_updates import UPDATES_WORDS
 
 Language = Literal["pt", "en"]
@@ -298,6 +299,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     **FACES_WORDS,
     **OPERATIONS_WORDS,
     **PACKS_WORDS,
+    **REVIEW_WORDS,
     **UPDATES_WORDS,
 }
 

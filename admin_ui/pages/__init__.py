@@ -16,6 +16,7 @@ from admin_ui.pages import (
     overview,
     people,
     plugins,
+    review,
     templates,
     updates,
 )
@@ -30,6 +31,7 @@ def register(sessions: SessionStore) -> None:
     dashboard_page(sessions, "/alerts", alerts.build)
     dashboard_page(sessions, "/doctor", doctor.build)
     dashboard_page(sessions, "/cluster", cluster.build)
+    dashboard_page(sessions, "/review", review.build)
     dashboard_page(sessions, "/engines", engines.build)
     dashboard_page(sessions, "/models", models.build)
     dashboard_page(sessions, "/plugins", plugins.build)

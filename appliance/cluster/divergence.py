@@ -38,13 +38,16 @@ class DivergentRow(msgspec.Struct, frozen=True):
 
 
 class QueuedRow(msgspec.Struct, frozen=True):
-    """A row of the review queue."""
+    """A row of the review queue; ``resolved_*`` and ``resolution`` are empty until a person has decided about it."""
 
     id: str
     node: str
     epoch: int
     row: DivergentRow
     found_at: str
+    resolved_at: str = ""
+    resolved_by: str = ""
+    resolution: str = ""
 
 
 def compare_tail(old: Path, fence: Path) -> list[DivergentRow]:
@@ -72,7 +75,7 @@ def _compare_table(query: Query, table: str, known: set[str]) -> Iterator[Diverg
     key = [name for name, place in sorted(columns.items(), key=lambda item: item[1]) if place] or ["rowid"]
     if table not in known:
         for row in query.all(f"SELECT {_list(key)}, * FROM main.{quoted(table)}"):  # noqa: S608  the schema's own names
-            yield DivergentRow(table, _values(row, key), "added", _values(row, columns), None)
+            yield DivergentRow(table, to_values(row, key), "added", to_values(row, columns), None)
         return
     both = [name for name in columns if name in _columns(query, "fence", table)]
     chosen = _list(dict.fromkeys([*key, *both]))
@@ -80,10 +83,10 @@ def _compare_table(query: Query, table: str, known: set[str]) -> Iterator[Diverg
     before = {_identity(row, key): row for row in query.all(f"{theirs} EXCEPT {ours}")}
     for row in query.all(f"{ours} EXCEPT {theirs}"):
         was = before.pop(_identity(row, key), None)
-        old, fence = _values(row, both), None if was is None else _values(was, both)
-        yield DivergentRow(table, _values(row, key), "added" if was is None else "changed", old, fence)
+        old, fence = to_values(row, both), None if was is None else to_values(was, both)
+        yield DivergentRow(table, to_values(row, key), "added" if was is None else "changed", old, fence)
     for row in before.values():
-        yield DivergentRow(table, _values(row, key), "removed", None, _values(row, both))
+        yield DivergentRow(table, to_values(row, key), "removed", None, to_values(row, both))
 
 
 def _columns(query: Query, schema: str, table: str) -> dict[str, int]:
@@ -100,12 +103,20 @@ def _identity(row: Row, key: Sequence[str]) -> tuple[Any, ...]:
     return tuple(row[name] for name in key)
 
 
-def _values(row: Row, names: Iterable[str]) -> Values:
+def to_values(row: Row, names: Iterable[str]) -> Values:
+    """Columns of a row as JSON."""
     return {name: _plain(row[name]) for name in names}
 
 
 def _plain(value: Any) -> Any:
     return {"base64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
+
+
+def from_values(values: Values) -> dict[str, Any]:
+    """Columns as SQLite has them: bytes are bytes again."""
+    return {
+        name: base64.b64decode(value["base64"]) if isinstance(value, dict) else value for name, value in values.items()
+    }
 
 
 # -- over the peer link ---------------------------------------------------------------------------------------------------
@@ -151,29 +162,12 @@ class DivergenceQueue:
         return await self._store.write(change)
 
     async def pending(self, limit: int = 200) -> list[QueuedRow]:
-        """Rows about which nobody has decided yet: by what they are about (``review_order``), then the oldest first."""
-
-        def query(read: Query) -> list[QueuedRow]:
-            order = msgspec.json.encode(ranks(_waiting(read))).decode()
-            found = read.all(
-                "SELECT * FROM cluster_divergence WHERE resolved_at IS NULL"
-                " ORDER BY (SELECT value FROM json_each(?) WHERE key = table_name), found_at, rowid LIMIT ?",
-                (order, limit),
-            )
-            return [_queued(row) for row in found]
-
-        return await self._store.read(query)
+        """See ``waiting``."""
+        return await self._store.read(lambda read: waiting(read, limit))
 
     async def counts(self) -> dict[Subject, int]:
-        """How many rows wait for a decision, by what they are about; in the order of review, without zeros."""
-
-        def query(read: Query) -> dict[Subject, int]:
-            found: Counter[Subject] = Counter()
-            for table, waiting in _waiting(read).items():
-                found[subject_of(table)] += waiting
-            return dict(sorted(found.items()))
-
-        return await self._store.read(query)
+        """See ``waiting_by_subject``."""
+        return await self._store.read(waiting_by_subject)
 
     async def count(self) -> int:
         """How many rows wait for a decision."""
@@ -185,22 +179,58 @@ class DivergenceQueue:
         return await self._store.read(query)
 
     async def resolve(self, divergence_id: str, *, by: str, resolution: str, now: datetime) -> None:
-        """Note what a person decided. What that means for the record was done there, by the ordinary ways.
+        """See ``settle``."""
+        await self._store.write(lambda tx: settle(tx, divergence_id, by=by, resolution=resolution, now=now))
 
-        Raises:
-            ProntuarioError: ``not_found``: there is no such row, or it is decided already.
-        """
 
-        def change(tx: Transaction) -> None:
-            done = tx.execute(
-                "UPDATE cluster_divergence SET resolved_at = ?, resolved_by = ?, resolution = ?"
-                " WHERE id = ? AND resolved_at IS NULL",
-                (instant(now), by, resolution, divergence_id),
-            )
-            if not done:
-                raise NOT_FOUND(what=f"cluster_divergence/{divergence_id}")
+def waiting(read: Query, limit: int) -> list[QueuedRow]:
+    """Rows about which nobody has decided yet: by what they are about (``review_order``), then the oldest first."""
+    order = msgspec.json.encode(ranks(_waiting(read))).decode()
+    found = read.all(
+        "SELECT * FROM cluster_divergence WHERE resolved_at IS NULL"
+        " ORDER BY (SELECT value FROM json_each(?) WHERE key = table_name), found_at, rowid LIMIT ?",
+        (order, limit),
+    )
+    return [_queued(row) for row in found]
 
-        await self._store.write(change)
+
+def waiting_by_subject(read: Query) -> dict[Subject, int]:
+    """How many rows wait for a decision, by what they are about; in the order of review, without zeros."""
+    found: Counter[Subject] = Counter()
+    for table, count in _waiting(read).items():
+        found[subject_of(table)] += count
+    return dict(sorted(found.items()))
+
+
+def settled(read: Query, limit: int) -> list[QueuedRow]:
+    """Rows that were decided about, the latest decision first."""
+    found = read.all(
+        "SELECT * FROM cluster_divergence WHERE resolved_at IS NOT NULL ORDER BY resolved_at DESC, rowid DESC LIMIT ?",
+        (limit,),
+    )
+    return [_queued(row) for row in found]
+
+
+def find(read: Query, divergence_id: str) -> QueuedRow | None:
+    """A row of the queue, decided about or not."""
+    row = read.one("SELECT * FROM cluster_divergence WHERE id = ?", (divergence_id,))
+    return None if row is None else _queued(row)
+
+
+def settle(tx: Transaction, divergence_id: str, *, by: str, resolution: str, now: datetime) -> QueuedRow:
+    """Note what a person decided; the row. What that means for the record was done there, by the ordinary ways.
+
+    Raises:
+        ProntuarioError: ``not_found``: there is no such row, or it is decided already.
+    """
+    found = tx.one("SELECT * FROM cluster_divergence WHERE id = ? AND resolved_at IS NULL", (divergence_id,))
+    if found is None:
+        raise NOT_FOUND(what=f"cluster_divergence/{divergence_id}")
+    tx.execute(
+        "UPDATE cluster_divergence SET resolved_at = ?, resolved_by = ?, resolution = ? WHERE id = ?",
+        (instant(now), by, resolution, divergence_id),
+    )
+    return _queued(found)
 
 
 def _waiting(read: Query) -> dict[str, int]:
@@ -233,6 +263,9 @@ def _queued(row: Row) -> QueuedRow:
         "node": row["node"],
         "epoch": row["epoch"],
         "found_at": row["found_at"],
+        "resolved_at": row["resolved_at"] or "",
+        "resolved_by": row["resolved_by"] or "",
+        "resolution": row["resolution"] or "",
         "row": {
             "table": row["table_name"],
             "kind": row["kind"],

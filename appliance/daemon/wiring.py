@@ -14,6 +14,7 @@ from appliance.api.admin_drills import DrillDesk
 from appliance.api.admin_faces import admin_face_routes
 from appliance.api.admin_node import NodeProbe, requests_answered
 from appliance.api.admin_packs import PackDesk
+from appliance.api.admin_review import review_routes
 from appliance.api.admin_sources import AdminSources
 from appliance.api.admin_updates import UpdateDesk
 from appliance.api.application import Application, build_application
@@ -139,6 +140,7 @@ def _node_routes(parts: Parts) -> list[AnyRoute]:
     return [
         *identity.routes(parts.identity, parts.authority, parts.store, parts.signer, parts.clock, address=address),
         *admin.routes(_admin_sources(parts)),
+        *review_routes(parts.store, parts.clock.now),
     ]
 
 

@@ -32,7 +32,19 @@ NODE = shapes.NodeFacts(
     requests_total=500.0,
 )
 
-NODE_PAGES = ["/", "/alerts", "/doctor", "/cluster", "/engines", "/models", "/plugins", "/jobs", "/drills", "/updates"]
+NODE_PAGES = [
+    "/",
+    "/alerts",
+    "/doctor",
+    "/cluster",
+    "/review",
+    "/engines",
+    "/models",
+    "/plugins",
+    "/jobs",
+    "/drills",
+    "/updates",
+]
 
 
 def snapshot(**more: object) -> shapes.Snapshot:
@@ -51,7 +63,18 @@ def later(seconds: float, requests: float) -> shapes.Snapshot:
         ("it", [*NODE_PAGES, "/note-templates", "/people"]),
         (
             "auditor",
-            ["/", "/alerts", "/doctor", "/cluster", "/engines", "/models", "/updates", "/note-templates", "/audit"],
+            [
+                "/",
+                "/alerts",
+                "/doctor",
+                "/cluster",
+                "/review",
+                "/engines",
+                "/models",
+                "/updates",
+                "/note-templates",
+                "/audit",
+            ],
         ),
         ("physician", []),
         ("nurse", []),

@@ -1,4 +1,4 @@
-"""Capacity, doctor, routine, restarts, passwords, sessions and the auditor's questions in real Chromium."""
+"""Capacity, doctor, review, routine, restarts, passwords, sessions and the auditor's questions in real Chromium."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from appliance.security.audit_export import verify_export
 from appliance.store.database import Database
 from appliance.telemetry.clock import SystemClock
 from tests.api.admin_harness import PASSWORD
+from tests.fakes import split_rows
 from tests.fakes.chromium import chromium, visit
 from tests.fakes.node_desks import REPORT, Ledger
 from tests.system.test_dashboard_browser import TEXT_CONTRAST
@@ -56,7 +57,12 @@ def of_notes(store: Database, *_: object) -> list[AnyRoute]:
     """Note templates and words, with a speech model that brought a word of its own."""
     heard = ModelInfo("whisper", "a" * 64, "speech_to_text", False, True, vocabulary=True, terms=("nebulização",))
     words = WordRoutes(store, lambda: [heard], lambda: NOW).routes()
-    return [*TemplateRoutes(store, lambda: NOW, "soap", HOSPITAL).routes(), check_route(), *words]
+    return [
+        *TemplateRoutes(store, lambda: NOW, "soap", HOSPITAL).routes(),
+        check_route(),
+        *words,
+        *split_rows.routes(store),
+    ]
 
 
 class Updates:
@@ -294,12 +300,16 @@ async def test_an_auditor_filters_and_takes_a_file_that_proves_itself(running: D
         await expect(page.locator("#content")).to_contain_text("Nenhum registro", timeout=PATIENCE_MS)
 
 
-async def test_capacity_and_doctor_say_what_is_wrong_what_nobody_saw_and_what_to_do(running: Dashboard) -> None:
+async def test_capacity_doctor_and_review_say_what_is_wrong_and_what_to_do(running: Dashboard) -> None:
     async with page_of(running, "it", "/") as page:
         await expect_capacity(page)
         await photograph(page)
         await visit(page, "/doctor")
         await expect_doctor(page)
+        await photograph(page)
+        await split_rows.fill(running.api.store)
+        await visit(page, "/review")
+        await expect_review(page)
 
 
 async def expect_capacity(page: Page) -> None:
@@ -332,3 +342,26 @@ async def expect_doctor(page: Page) -> None:
         await page.get_by_role("button", name="Baixar JSON").click()
     file = await (await saved.value).path()
     assert msgspec.json.decode(Path(file).read_bytes(), type=Report) == REPORT
+
+
+async def expect_review(page: Page) -> None:
+    people = page.locator(".card", has=page.get_by_role("heading", name="De pacientes (3)"))
+    note = people.locator("li", has_text="Versão de nota")
+    await expect(note).to_contain_text("por ana", timeout=PATIENCE_MS)
+    await expect(note).to_contain_text("não está no prontuário")
+    await expect(people.locator("li", has_text="Registro FHIR")).to_contain_text("já está igual no prontuário")
+    await note.get_by_role("button", name="Comparar").click()
+    sides = page.get_by_role("dialog", name="Versão de nota")
+    await expect(sides.get_by_role("row", name="content")).to_contain_text("oculto (33)", timeout=PATIENCE_MS)
+    await expect(sides.get_by_role("row", name="content")).to_contain_text("não havia")
+    await photograph(page)
+    await sides.get_by_role("button", name="Fechar").click()
+    await note.get_by_role("button", name="Decidir…").click()
+    asked = page.get_by_role("alertdialog")
+    await asked.get_by_text("Quem escreveu registrou de novo").click()
+    await expect(asked.get_by_role("button", name="Anotar a decisão")).to_be_disabled()
+    await asked.get_by_role("textbox").fill("Dra. Ana")
+    await asked.get_by_role("button", name="Anotar a decisão").click()
+    await expect(page.get_by_role("heading", name="De pacientes (2)")).to_be_visible(timeout=PATIENCE_MS)
+    await expect(page.locator(".sheet")).to_contain_text("registrada de novo: Dra. Ana")
+    assert split_rows.SECRET not in await page.content()
