@@ -69,6 +69,14 @@ class Ward:
 
         return await request.commit(change)
 
+    async def speak(self, request: Request) -> Reply:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"begin;"
+            for piece in await self.ask(request.parameters["patient_id"]):
+                yield piece
+
+        return Reply(content_type="text/plain", stream=pieces())
+
     async def refuse(self, request: Request) -> Reply:
         raise CONFLICT(what=request.parameters["patient_id"])
 
@@ -76,6 +84,7 @@ class Ward:
     def routes(self) -> list[Route]:
         return [
             Route("POST", "/api/patients/{patient_id}/notes", "record.write", self.note, "Note"),
+            Route("GET", "/api/patients/{patient_id}/speech", "record.read", self.speak, "Speak"),
             Route("GET", "/api/patients/{patient_id}/conflict", "record.read", self.refuse, "Refuse"),
             Route("GET", "/api/quick/{patient_id}", "record.read", self.refuse, "Refuse, hot", hot=True),
         ]
@@ -151,6 +160,20 @@ async def test_a_request_its_engine_call_its_commit_and_its_job_are_told_with_th
     of_the_job = {span["name"] for span in spans if span["parentSpanId"] == job["spanId"]}
     assert of_the_job >= {"engine echo", "store commit"}
     assert not [span for span in spans if "health" in span["name"]]
+
+
+@pytest.mark.parametrize("http2", [False, True])
+async def test_a_streams_request_lasts_to_its_end_and_has_the_engine_call_in_it(tmp_path: Path, http2: bool) -> None:
+    async with collector() as there:
+        async with (
+            traced(tmp_path, Ward().routes, there) as (api, _),
+            api.client(await api.phone(), http2=http2) as client,
+        ):
+            assert (await client.get("/api/patients/7/speech")).text == "begin;7"
+        (request,) = [span for span in there.spans if span["kind"] == 2]
+        (engine,) = [span for span in there.spans if span["name"] == "engine echo"]
+    assert engine["parentSpanId"] == request["spanId"]
+    assert int(engine["endTimeUnixNano"]) <= int(request["endTimeUnixNano"])
 
 
 async def test_refusals_are_told_by_their_code_whichever_way_they_were_served(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -79,10 +80,10 @@ class Collector:
 
 
 @asynccontextmanager
-async def collector(**options: Any) -> AsyncIterator[Collector]:
+async def collector(*, tls: ssl.SSLContext | None = None, **options: Any) -> AsyncIterator[Collector]:
     """One that listens."""
     one = Collector(**options)
-    async with await asyncio.start_server(one.serve, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(one.serve, "127.0.0.1", 0, ssl=tls) as server:
         one.port = server.sockets[0].getsockname()[1]
         try:
             yield one

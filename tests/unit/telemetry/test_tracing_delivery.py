@@ -7,11 +7,13 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from appliance.config.model import Config, Tracing
+from appliance.security.node_authority import prepare_node
 from appliance.telemetry.metrics import Metrics
 from appliance.telemetry.tracing import SILENT, Kind, Tracer, part, within
 from appliance.telemetry.tracing_delivery import Delivery
@@ -235,6 +237,21 @@ async def test_ending_a_span_never_waits_for_anybody() -> None:
     async with sending(DEAD) as here:
         here.make(5000)  # nothing is awaited in here
         assert here.counted("queue_full") == 5000 - DEAD.queue_spans
+
+
+async def test_over_tls_the_collector_must_be_who_it_says_it_is(tmp_path: Path) -> None:
+    ours, others = (prepare_node(tmp_path / name, ["collector"], datetime.now(UTC)) for name in ("ours", "others"))
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(ours.certificate, ours.key)
+    async with collector(tls=tls) as there:
+        endpoint = f"https://localhost:{there.port}/v1/traces"
+        async with sending(there.settings(endpoint=endpoint, ca=str(ours.ca))) as here:
+            here.make()
+            await here.until_counted("sent", 1)
+        async with sending(there.settings(endpoint=endpoint, ca=str(others.ca))) as here:
+            here.make()
+            await here.until_counted("failed", 1)
+        assert len(there.spans) == 1
 
 
 def test_an_authority_that_can_not_be_read_is_told_at_the_start(tmp_path: Path) -> None:
