@@ -131,7 +131,7 @@ class ChatEngine:
         broken: set[int] | None = None
         doubtful, self._doubtful = self._doubtful, []
         for tokens in buckets.step():
-            if broken is None:  # not before: looking at numbers waits for them, and the next step would be asked for late
+            if broken is None:  # not before: looking waits for the numbers, and the next step would be asked for late
                 broken = {request for step in doubtful for request in step.broken()}
             answers += self._advance(buckets, tokens, broken)
         if broken is None:

@@ -120,13 +120,7 @@ class Buckets:
         decoding = self.decoding
         reading = sum(len(bucket.reading) for bucket in active)
         for bucket in active:
-            began = self._clock()
-            tokens = self._step_one(bucket, self._pace.tokens(reading, others_wait=decoding))
-            if crowd is not None:
-                mx.synchronize(
-                    bucket.generator.stream
-                )  # a step runs on after it was asked for, and into the next one's time
-                self._share.spent(self._clock() - began, by_crowd=bucket.group == crowd)
+            tokens = self._step_timed(bucket, self._pace.tokens(reading, others_wait=decoding), crowd)
             yield tokens
 
     @property
@@ -143,6 +137,23 @@ class Buckets:
             return active
         self._turns_given += 1
         return now
+
+    def _step_timed(self, bucket: _Bucket, chunk: int, crowd: int | None) -> list[Token]:
+        """A step that is put down to the crowd or to the others.
+
+        A step is only asked for here, and runs on while the next one is being prepared. So a crowd's is waited for on both sides, to
+        be told from theirs; the others' go on overlapping.
+        """
+        by_crowd = crowd is not None and bucket.group == crowd
+        if by_crowd:
+            mx.synchronize(bucket.generator.stream)
+        began = self._clock()
+        tokens = self._step_one(bucket, chunk)
+        if by_crowd:
+            mx.synchronize(bucket.generator.stream)
+        if crowd is not None:
+            self._share.spent(self._clock() - began, by_crowd=by_crowd)
+        return tokens
 
     def _step_one(self, bucket: _Bucket, chunk: int) -> list[Token]:
         generator = bucket.generator

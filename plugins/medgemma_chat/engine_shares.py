@@ -12,8 +12,8 @@ from typing import Final
 
 MODEST_ROWS: Final = 4
 """Up to so many rows at a time a person is like everybody; with more they are a crowd by themselves."""
-_RATE: Final = 1 / 3
-"""Seconds that a crowd earns by every second of the others: it gets a quarter of the time, and they take a third longer."""
+_RATE: Final = 1 / 5
+"""Seconds that a crowd earns by every second of the others: it gets a sixth of the time, and they take a fifth longer."""
 
 People = Counter[str]
 """Rows of each person in a group; nobody with none."""

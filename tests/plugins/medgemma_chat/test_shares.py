@@ -89,7 +89,7 @@ def test_there_is_always_a_batch_that_nobody_crowds(steps: list[tuple[str, int, 
 
 @pytest.mark.parametrize("crowd_s", [0.001, 0.01, 0.3])
 @pytest.mark.parametrize("other_s", [0.001, 0.02])
-def test_a_crowd_gets_a_quarter_of_the_time_however_long_its_steps_are(crowd_s: float, other_s: float) -> None:
+def test_a_crowd_gets_a_sixth_of_the_time_however_long_its_steps_are(crowd_s: float, other_s: float) -> None:
     share, crowd, others = TimeShare(), 0.0, 0.0
     for _ in range(20_000):
         if share.may_step:
@@ -97,8 +97,8 @@ def test_a_crowd_gets_a_quarter_of_the_time_however_long_its_steps_are(crowd_s: 
             crowd += crowd_s
         share.spent(other_s, by_crowd=False)
         others += other_s
-    assert crowd <= others / 3 + crowd_s
-    assert crowd >= 0.8 * min(others / 3, crowd_s * 20_000)
+    assert crowd <= others / 5 + crowd_s
+    assert crowd >= 0.8 * min(others / 5, crowd_s * 20_000)
 
 
 def test_a_crowd_pays_for_its_step_before_it_takes_it_and_saves_up_for_two_at_most() -> None:
@@ -109,7 +109,7 @@ def test_a_crowd_pays_for_its_step_before_it_takes_it_and_saves_up_for_two_at_mo
     while not share.may_step:
         share.spent(0.25, by_crowd=False)
         waited += 1
-    assert 24 <= waited <= 25  # the first one is paid for afterwards, the second one before
+    assert 40 <= waited <= 41  # the first one is paid for afterwards, the second one before
     for _ in range(100):
         share.spent(1.0, by_crowd=False)
     share.spent(1.0, by_crowd=True)
