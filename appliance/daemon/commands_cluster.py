@@ -151,7 +151,7 @@ def rejoin(home: Path, voters: str) -> None:
 @cluster.command()
 @home_option
 def drill(home: Path) -> None:
-    """Hand over with a stop-watch, and note how it went. Do it in daylight, so that it works at night."""
+    """Hand over with a stop-watch; leaves a signed report, as the weekly one. Do it in daylight, so that it works at night."""
     from appliance.daemon.pair.operator_commands import drill as run_drill
 
     asyncio.run(run_drill(home, say=click.echo))

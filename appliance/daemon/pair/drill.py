@@ -41,6 +41,8 @@ _POLL_S: Final = 0.02
 _TRIES: Final = 4
 _PAUSE_S: Final = 0.5
 _ASK_LIMIT_S: Final = 1.0
+Rehearse = Callable[[str], Awaitable[object]]
+"""Given who asked: the whole rehearsal, with its watched writes and its signed report; calls ``carry_out`` meanwhile."""
 KINDS: Final = frozenset({"drill", "drill_failed"})
 
 NO_DRILL = define(
@@ -89,6 +91,10 @@ class Drills:
         self._news: asyncio.Task[None] | None = None
         self._drill: asyncio.Task[Drill | None] | None = None
         self._waits = False
+        self._rehearsing = False
+        self._went: Drill | None = None
+        self.rehearse: Rehearse | None = None
+        """What a person's order sets going; None: the bare handover."""
 
     async def start(self) -> None:
         """Begin to listen for drills that were carried out, here or on the other node."""
@@ -121,25 +127,29 @@ class Drills:
             raise refusal(NO_DRILL, refused)
 
     def begin(self, by: str) -> None:
-        """Carry it out as soon as nobody dictates; ``check`` first."""
-        self._drill = asyncio.create_task(self._run(by), name="drill")
+        """A person's order: rehearse as soon as nobody dictates; ``check`` first."""
+        self._drill = asyncio.create_task(
+            self._run(by, self._rehearse if self.rehearse else self._measure), name="drill"
+        )
 
     async def carry_out(self, by: str) -> Drill:
-        """``check``, ``begin`` and wait for the end; how it went.
+        """``check``, hand over as soon as nobody dictates, and wait for the end; how it went.
 
         Raises:
             ProntuarioError: ``cluster.no_drill`` 409: it is not possible, or was given up.
         """
-        self.check(operator.status(self._roles))
-        self.begin(by)
-        assert self._drill is not None  # noqa: S101  just begun
+        status = operator.status(self._roles)
+        if self._rehearsing:  # what a person's order waits for has been waited for
+            return await self._measure(by, status)
+        self.check(status)
+        self._drill = asyncio.create_task(self._run(by, self._measure), name="drill")
         went = await asyncio.shield(self._drill)
         if went is None:
             raise refusal(NO_DRILL, reason("drill_given_up"))
         return went
 
     # -- carrying it out ------------------------------------------------------------------------------------------------
-    async def _run(self, by: str) -> Drill | None:
+    async def _run(self, by: str, carry: Callable[[str, ClusterStatus], Awaitable[Drill | None]]) -> Drill | None:
         try:
             if not await self._nobody_dictates(by):
                 return None
@@ -149,7 +159,7 @@ class Drills:
                 pt, en = f"O simulado não foi feito: {refused.pt}.", f"The drill was not made: {refused.en}."
                 self._tell("drill_given_up", pt, en)
                 return None
-            return await self._measure(by, before)
+            return await carry(by, before)
         except ProntuarioError as error:
             log.warning("a drill could not be carried out", code=error.kind.code)
             self._tell(
@@ -190,6 +200,22 @@ class Drills:
         self._waits = False
         return True
 
+    async def _rehearse(self, by: str, _before: ClusterStatus) -> Drill | None:
+        """The handover within its rehearsal. One that failed before the handover has told nobody yet: say so."""
+        assert self.rehearse is not None  # noqa: S101  ``begin`` looked
+        self._rehearsing, self._went = True, None
+        try:
+            await self.rehearse(by)
+        finally:
+            self._rehearsing = False
+        if self._went is None:
+            pt, en = (
+                "O simulado falhou antes da troca: leia o relatório.",
+                "The drill failed before the handover: read its report.",
+            )
+            self._tell("drill_given_up", pt, en)
+        return self._went
+
     async def _measure(self, by: str, before: ClusterStatus) -> Drill:
         gap = self._gap()
         log.info("a drill begins", epoch=before.epoch, node=before.leader)
@@ -205,6 +231,7 @@ class Drills:
             instant(self._clock.now()), round(gap.longest_s, 3), ok, by, before.leader or "", before.peer if ok else ""
         )
         await _insist(lambda: self._roles.keys.record_drill(drill))
+        self._went = drill
         log.info("a drill ended", status="ok" if ok else "failed", duration_ms=int(drill.outage_s * 1000))
         return drill
 

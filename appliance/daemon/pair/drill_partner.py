@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from appliance.config import Paths
 from appliance.daemon.drills import SERVICE
-from appliance.daemon.pair.drill import Drills
+from appliance.daemon.pair.drill import Drills, Rehearse
 from appliance.daemon.pair.hands import Hands
 from appliance.daemon.pair.neighbour import Neighbour
 from appliance.daemon.record import READ_ONLY, RecordSlot
@@ -17,6 +17,10 @@ class PairPartner:
 
     def __init__(self, drills: Drills, hands: Hands, neighbour: Neighbour, slot: RecordSlot, paths: Paths) -> None:
         self._drills, self._hands, self._neighbour, self._slot, self._paths = drills, hands, neighbour, slot, paths
+
+    def on_order(self, rehearse: Rehearse) -> None:
+        """A person who orders a handover with a stop-watch gets the whole drill, and its report."""
+        self._drills.rehearse = rehearse
 
     def leads(self) -> bool:
         """See ``Partner.leads``."""

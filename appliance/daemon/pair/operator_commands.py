@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -16,10 +17,13 @@ from appliance.cluster.review_order import WORDS, Subject
 from appliance.config import Paths
 from appliance.daemon.control import ask
 from appliance.daemon.exits import CommandFailedError, Exit
+from appliance.operations.drills.failover import FAILOVER
 
 Say = Callable[[str], None]
 Ask = Callable[[str], str]
 _POLL_S: Final = 0.25
+REPORT_LIMIT_S: Final = 120.0
+"""The node that took over is asked for every write before the report is signed."""
 _SHOWN_EVENTS: Final = 10
 
 
@@ -92,12 +96,13 @@ async def act(home: Path, action: str, *, typed: str | None, say: Say, prompt: A
 async def drill(home: Path, *, say: Say) -> float:
     """A planned handover with a stop-watch, carried out by the node that leads: run it there; the outage in seconds.
 
-    Nobody is handed back to. It waits while somebody dictates; who stops waiting here does not stop the drill.
+    Nobody is handed back to. It waits while somebody dictates; who stops waiting here does not stop the drill. It leaves a
+    signed report, as the weekly one does, and says which.
 
     Raises:
         CommandFailedError: it can't be made now, was given up, or nobody took over.
     """
-    before = await status(home)
+    before, reports = await status(home), await _reports(home)
     known = {event.at for event in before.events}
     await verb(home, "cluster.act", action="drill", typed="")
     while True:
@@ -115,7 +120,28 @@ async def drill(home: Path, *, say: Say) -> float:
     if not now.drill.ok:
         raise CommandFailedError("Nobody took over; see prontuario cluster status.")
     say(f"{now.drill.before} handed over; nobody served for {now.drill.outage_s:.2f} s.")
+    await _tell_report(home, reports, say)
     return now.drill.outage_s
+
+
+async def _reports(home: Path) -> dict[str, str]:
+    """Outcomes of the handovers that this node has reports of, by report."""
+    history = (await verb(home, "drill.history"))["history"]
+    return {str(one["id"]): str(one["outcome"]) for one in history if one["drill"] == FAILOVER}
+
+
+async def _tell_report(home: Path, before: Mapping[str, str], say: Say) -> None:
+    ends = time.monotonic() + REPORT_LIMIT_S
+    while time.monotonic() < ends:
+        made = {name: outcome for name, outcome in (await _reports(home)).items() if name not in before}
+        for name, outcome in made.items():
+            say(f"Relatório assinado ({outcome}): prontuario drill report {name} --to ARQUIVO.pdf")
+            say(f"Signed report ({outcome}): prontuario drill report {name} --to FILE.pdf")
+        if made:
+            return
+        await asyncio.sleep(_POLL_S)
+    say("O relatório ainda não está pronto: prontuario drill history.")
+    say("The report is not ready yet: prontuario drill history.")
 
 
 def _known(figure: float | None) -> str:

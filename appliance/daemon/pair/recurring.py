@@ -14,6 +14,7 @@ from appliance.daemon.pair.hands import Hands
 from appliance.daemon.pair.neighbour import Neighbour
 from appliance.daemon.recurring import DAY_S, PROOF_EN, PROOF_PT, RESTORE_PROOF, SERVICE, copy_guard, scratch
 from appliance.operations.copy_manifest import CopyGuard
+from appliance.operations.drills.failover import FAILOVER
 from appliance.operations.proof import prove_own_copy, prove_received
 from appliance.operations.schedule import Task
 from appliance.operations.schedule_memory import Figure
@@ -32,6 +33,7 @@ def furnish(core: Core, hands: Hands, following: Following, neighbour: Neighbour
 def furnish_drills(core: Core, partner: PairPartner, neighbour: Neighbour) -> None:
     """Give the node its drills, and let the other one ask for reports and for what a drill needs to know."""
     core.drills.furnish(scratch(core.paths), partner.copy, partner, partner.ask)
+    partner.on_order(partial(core.drills.conductor.make, FAILOVER))
     neighbour.services[DRILLS] = core.drills.serve_peer
 
 

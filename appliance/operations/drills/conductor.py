@@ -20,6 +20,7 @@ from appliance.operations.drills.pdf import draw
 from appliance.operations.drills.rehearsal import Rehearsal, StepFailed
 from appliance.operations.drills.shelf import Shelf
 from appliance.operations.drills.signing import Seal, sign
+from appliance.operations.errors import TASK_BUSY
 from appliance.operations.schedule import Later, Schedule, Task
 from appliance.operations.schedule_memory import Figure
 from appliance.security.files import write_file
@@ -133,6 +134,19 @@ class Conductor:
         self._standing(name).asked_by = by
         self._schedule.run_soon(f"drill-{name}")
 
+    async def make(self, name: str, by: str) -> Facts:
+        """Make ``name`` at once, with its report: ``by`` has asked for it elsewhere, and waited there for consults to end.
+
+        Raises:
+            ProntuarioError: ``drill.unknown``; ``schedule.elsewhere|running``.
+        """
+        self.check(name)
+        if self._running:
+            raise TASK_BUSY(name=f"drill-{self._running}")
+        drill, standing = self._drills[name], self._standing(name)
+        standing.asked_by = by
+        return await self._make(drill, standing)
+
     async def rows(self) -> list[DrillRow]:
         """Every drill as this node sees it, with its last report, whichever node made it."""
         history = await self.history()
@@ -160,20 +174,26 @@ class Conductor:
     # -- the schedule's turn --------------------------------------------------------------------------------------------
     async def _turn(self, drill: Drill) -> Mapping[str, Figure]:
         standing = self._standing(drill.name)
+        if self._running:  # a person's order
+            raise Later(self._ground.postpone_s)
         if not standing.asked_by and drill.shared:
             last = await self._lately(drill)
             if last is not None:
                 return {"made_by": last.node, "made_at": last.ended_at}
         if drill.disturbs:
             await self._wait_for_a_good_moment(drill, standing)
+        report = await self._make(drill, standing)
+        if report.outcome == "failed":
+            told = summary_of(report)
+            raise DRILL_FAILED(id=report.id, why_pt=told.why_pt, why=told.why_en)
+        return _figures(report)
+
+    async def _make(self, drill: Drill, standing: Standing) -> Facts:
         report = await self._perform(drill, standing)
         self._memory[drill.name] = Standing()
         await self._remember()
-        told = summary_of(report)
-        self._meters.ended(told)
-        if report.outcome == "failed":
-            raise DRILL_FAILED(id=report.id, why_pt=told.why_pt, why=told.why_en)
-        return _figures(report)
+        self._meters.ended(summary_of(report))
+        return report
 
     async def _wait_for_a_good_moment(self, drill: Drill, standing: Standing) -> None:
         now_s = self._ground.clock.now().timestamp()

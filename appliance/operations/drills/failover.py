@@ -19,6 +19,7 @@ from appliance.plugin_api.storage import Store
 from appliance.telemetry.clock import Clock
 
 WEEK_S: Final = 7 * 24 * 3600.0
+FAILOVER: Final = "failover"
 ROOTS: Final = "roots"
 NOTE: Final = "note"
 OPEN_LIMIT_S: Final = 60.0
@@ -68,11 +69,11 @@ def failover_drill(parts: FailoverParts) -> Drill:
     """Of a pair one of the two; the next one, a week later, goes the other way. On a node alone: not configured."""
 
     async def perform(rehearsal: Rehearsal) -> None:
-        await hand_over(rehearsal, parts, "failover")
+        await hand_over(rehearsal, parts, FAILOVER)
 
     partner = parts.partner
     return Drill(
-        name="failover", title_pt="troca semanal de nó", title_en="weekly failover", every_s=WEEK_S,
+        name=FAILOVER, title_pt="troca semanal de nó", title_en="weekly failover", every_s=WEEK_S,
         about_pt="O outro Mac assume enquanto se grava; mede-se a espera e procura-se cada gravação confirmada. Ninguém volta: "
         "na semana seguinte a troca vai no outro sentido.",
         about_en="The other Mac takes over while writes go on; the wait is measured and every acknowledged write looked for. "

@@ -114,6 +114,31 @@ async def test_a_drill_is_measured_kept_told_on_both_sides_and_audited(rehearsal
     assert {(row.event.action, row.event.detail_code) for row in rows} == {("cluster drill ended", "a-b-420ms")}
 
 
+async def test_a_person_s_order_is_the_whole_rehearsal(rehearsal: Rehearsal) -> None:
+    """One that fails before the handover is told; then one within which the handover is carried out and measured."""
+    made: list[Drill] = []
+
+    async def fail(_by: str) -> None:
+        """The record could not be written."""
+
+    async def rehearse(by: str) -> None:
+        made.append(await rehearsal.a.carry_out(by))
+
+    rehearsal.a.rehearse = fail
+    rehearsal.a.begin("ana.ti")
+    await until(lambda: rehearsal.seen_by(rehearsal.pair.a) == ["drill_given_up"])
+    told = [
+        event.sentence_en for event in operator.status(rehearsal.pair.a.loop).events if event.kind == "drill_given_up"
+    ]
+    assert told == ["The drill failed before the handover: read its report."]
+    rehearsal.a.rehearse = rehearse
+    rehearsal.check()
+    rehearsal.a.begin("ana.ti")
+    await until(lambda: rehearsal.seen_by(rehearsal.pair.a) == ["drill_given_up", "drill"])
+    await until(lambda: rehearsal.a._drill is not None and rehearsal.a._drill.done())
+    assert [(one.outage_s, one.ok, one.by) for one in made] == [(OUTAGE_S, True, "ana.ti")]
+
+
 async def test_a_drill_waits_for_a_consult_and_says_so(rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drilling, "LOOK_S", 0.05)
     now = instant(datetime.now(UTC))

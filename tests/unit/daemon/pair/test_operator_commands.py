@@ -33,6 +33,10 @@ def pair(**what: Any) -> ClusterStatus:
     return ClusterStatus(**{**known, **what})
 
 
+def report(name: str, drill: str = "failover") -> dict[str, str]:
+    return {"id": name, "drill": drill, "outcome": "passed"}
+
+
 @dataclass
 class Core:
     """A node's side of the socket. Each look takes the next of ``looks``; the last one stays."""
@@ -41,6 +45,10 @@ class Core:
     preview: Preview = field(default_factory=lambda: Preview(action="handover", sentence_pt="pt.", sentence_en="en."))
     ordered: list[tuple[str, str]] = field(default_factory=list)
     refuses: bool = False
+    histories: list[list[dict[str, str]]] = field(default_factory=lambda: [[]])
+
+    async def on_history(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"history": self.histories.pop(0) if len(self.histories) > 1 else self.histories[0]}
 
     async def on_status(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
         now = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
@@ -72,7 +80,10 @@ class Terminal:
 @pytest.fixture
 async def core(tmp_path: Path) -> AsyncIterator[Core]:
     core = Core()
-    verbs = {"cluster.status": core.on_status, "cluster.preview": core.on_preview, "cluster.act": core.on_act}
+    verbs = {
+        "cluster.status": core.on_status, "cluster.preview": core.on_preview, "cluster.act": core.on_act,
+        "drill.history": core.on_history,
+    }  # fmt: skip
     socket = ControlSocket(Paths(tmp_path).socket("control"), verbs)
     await socket.start()
     yield core
@@ -183,10 +194,27 @@ async def test_a_refusal_by_core_is_the_command_s_own(tmp_path: Path, core: Core
 async def test_a_drill_is_watched_to_its_end(tmp_path: Path, core: Core) -> None:
     waits = Event("2026-11-20T22:15:00.000Z", "mac-a", "drill_postponed", "Espera.", "It waits.", 3)
     core.looks = [pair(), pair(), pair(events=(waits,)), pair(events=(waits,)), pair(events=(waits,), drill=DONE)]
+    old, other = report("failover-1"), report("health-2", drill="health")
+    core.histories = [[old], [other, old], [report("failover-3"), other, old]]
     terminal = Terminal()
     assert await commands.drill(tmp_path, say=terminal.said.append) == 0.62
-    assert terminal.said == ["Espera.", "It waits.", "mac-a handed over; nobody served for 0.62 s."]
+    assert terminal.said == [
+        "Espera.",
+        "It waits.",
+        "mac-a handed over; nobody served for 0.62 s.",
+        "Relatório assinado (passed): prontuario drill report failover-3 --to ARQUIVO.pdf",
+        "Signed report (passed): prontuario drill report failover-3 --to FILE.pdf",
+    ]
     assert core.ordered == [("drill", "")]
+
+
+async def test_a_report_that_takes_too_long_is_looked_for_later(
+    tmp_path: Path, core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "REPORT_LIMIT_S", 0.0)
+    core.looks, terminal = [pair(), pair(drill=DONE)], Terminal()
+    assert await commands.drill(tmp_path, say=terminal.said.append) == 0.62
+    assert terminal.said[-1] == "The report is not ready yet: prontuario drill history."
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,33 @@ async def test_a_person_who_asks_is_not_made_to_wait_but_a_consult_is_not_distur
     assert (one.asked_by, stage.runs) == ("ti.ana", 1)
 
 
+async def test_a_person_s_order_leaves_the_same_report_and_the_schedule_waits_for_it(staged: Staged) -> None:
+    """Whoever orders it elsewhere has waited for consults there: here nothing is asked, announced or put off."""
+    stage = staged()
+    stage.consults = 2
+    told = await stage.conductor.make("walk", "ana.ti")
+    kept = verify(stage.conductor.shelf.pdf(told.id))
+    assert (kept.ok, kept.facts.asked_by, kept.facts.outcome, stage.runs) == (True, "ana.ti", "passed", 1)
+    assert (await stage.conductor.rows())[0].last is not None
+    stage.conductor._running = "walk"
+    with pytest.raises(Later):
+        await stage.turn()
+    with pytest.raises(ProntuarioError, match=r"schedule\.running"):
+        await stage.conductor.make("walk", "ana.ti")
+    with pytest.raises(ProntuarioError, match=r"drill\.unknown"):
+        await stage.conductor.make("run", "ana.ti")
+
+
+async def test_an_order_that_fails_leaves_its_report_and_the_alarm(staged: Staged) -> None:
+    def fall(_rehearsal: Rehearsal) -> None:
+        raise NOT_RESTORABLE(exit_code=3)
+
+    stage = staged()
+    stage.act = fall
+    told = await stage.conductor.make("walk", "ana.ti")
+    assert (told.outcome, stage.figure("drill_failed")) == ("failed", 1.0)
+
+
 async def test_what_was_announced_and_put_off_survives_a_restart(staged: Staged, seal: NodeSeal) -> None:
     stage = staged()
     with pytest.raises(Later):
