@@ -107,6 +107,8 @@ class Store(_Section, frozen=True):
     barrier_timeout_s: float = 5.0
     litestream: bool = True
     """False only in unit tests: then acknowledged means fsynced by SQLite alone."""
+    mirror: str = ""
+    """Folder outside this Mac to which the hospital carries the copy (a NAS, a mounted bucket); read by the monthly drill only."""
 
 
 class Security(_Section, frozen=True):

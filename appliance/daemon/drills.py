@@ -24,6 +24,7 @@ from appliance.operations.drills.cloud import cloud_drill
 from appliance.operations.drills.conductor import Conductor, Ground
 from appliance.operations.drills.failover import FailoverParts, Partner, answer, failover_drill
 from appliance.operations.drills.health import Engine, Finding, HealthParts, health_drill
+from appliance.operations.drills.mirror import MirrorParts
 from appliance.operations.drills.model import DrillRow, Summary
 from appliance.operations.drills.simulation import Copy, SimulationParts, simulation_drill
 from appliance.operations.schedule import Schedule
@@ -126,7 +127,13 @@ class DrillRoom:
                 )
             ),
             failover_drill(pair),
-            cloud_drill(self._cloud, self._leads),
+            cloud_drill(
+                self._cloud, self._leads,
+                MirrorParts(
+                    mirror=Path(of.config.store.mirror) if of.config.store.mirror else None, store=of.store, clock=of.clock,
+                    copy=copy, scratch=scratch, database=of.paths.database,
+                ),
+            ),
             simulation_drill(
                 SimulationParts(pair=pair, copy=copy, scratch=scratch, database=of.paths.database, here=self._leads)
             ),

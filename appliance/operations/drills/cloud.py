@@ -1,4 +1,4 @@
-"""The monthly cloud fallback: only where a cloud is configured, and never taken for passed where it is not."""
+"""The monthly cloud fallback: only where a cloud or a copy outside is configured, and never taken for passed where it is not."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final, Protocol, runtime_checkable
 import msgspec
 
 from appliance.operations.drills.conductor import Drill
+from appliance.operations.drills.mirror import MirrorParts, rehearse_mirror
 from appliance.operations.drills.rehearsal import Rehearsal
 
 MONTH_S: Final = 30 * 24 * 3600.0
@@ -31,10 +32,14 @@ class Rehearses(Protocol):
         ...
 
 
-def cloud_drill(cloud: Callable[[], object | None], here: Callable[[], bool]) -> Drill:
-    """``cloud``: the configured provider of the moment; None: there is none."""
+def cloud_drill(
+    cloud: Callable[[], object | None], here: Callable[[], bool], mirror: MirrorParts | None = None
+) -> Drill:
+    """``cloud``: the configured provider of the moment; None: there is none. ``mirror``: of a copy outside this Mac."""
 
     async def perform(rehearsal: Rehearsal) -> None:
+        if mirror is not None:
+            await rehearse_mirror(rehearsal, mirror)
         name, pt, en = _STEP
         provider = cloud()
         if provider is None:
@@ -51,7 +56,9 @@ def cloud_drill(cloud: Callable[[], object | None], here: Callable[[], bool]) ->
 
     return Drill(
         name="cloud", title_pt="ensaio mensal da nuvem", title_en="monthly cloud fallback", every_s=MONTH_S,
-        about_pt="O atendimento de emergência na nuvem é ligado, lido e desligado, onde há nuvem.",
-        about_en="The emergency service in the cloud is switched on, read and switched off, where there is a cloud.",
+        about_pt="A cópia fora deste Mac é restaurada e lida, onde há uma; o atendimento de emergência na nuvem é ligado, lido e "
+        "desligado, onde há nuvem.",
+        about_en="The copy outside this Mac is restored and read, where there is one; the emergency service in the cloud is "
+        "switched on, read and switched off, where there is a cloud.",
         perform=perform, shared=True, here=here,
     )  # fmt: skip

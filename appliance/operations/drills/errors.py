@@ -64,6 +64,18 @@ WRITES_LOST = define(
     pt=("Faltam {lost} de {watched} gravações confirmadas.", "Não apague nada e chame o suporte agora."),
     en=("{lost} of {watched} acknowledged writes are missing.", "Erase nothing and call support now."),
 )
+MIRROR_EMPTY = define(
+    "drill.mirror_empty",
+    500,
+    pt=(
+        "Na cópia fora deste Mac não há a pasta {folder}.",
+        "Veja se o disco está montado e se o que leva a cópia (rsync, rclone) funciona: docs/drills.md.",
+    ),
+    en=(
+        "The copy outside this Mac has no folder {folder}.",
+        "See whether the disk is mounted and what carries the copy (rsync, rclone) works: docs/drills.md.",
+    ),
+)
 NOBODY_TOOK_OVER = define(
     "drill.nobody_took_over",
     500,

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from shutil import copytree
 from typing import TypeVar
 
 import msgspec
 import pytest
 
+from appliance.config.model import Paths
 from appliance.config.model import Store as StoreConfig
 from appliance.daemon.drills import NodeSeal
 from appliance.operations.drills import failover, note, watched
@@ -21,9 +25,10 @@ from appliance.operations.drills.conductor import Drill
 from appliance.operations.drills.failover import FailoverParts, Handover, failover_drill
 from appliance.operations.drills.health import Engine, Finding, HealthParts, health_drill
 from appliance.operations.drills.inventory import inventory
+from appliance.operations.drills.mirror import MirrorParts
 from appliance.operations.drills.model import outcome_of
 from appliance.operations.drills.rehearsal import Rehearsal, StepFailed
-from appliance.operations.drills.simulation import SimulationParts, simulation_drill
+from appliance.operations.drills.simulation import Copy, SimulationParts, simulation_drill
 from appliance.plugin_api.errors import BUSY
 from appliance.plugin_api.storage import Query, Transaction
 from appliance.records import repository
@@ -31,9 +36,11 @@ from appliance.security import audit
 from appliance.security.audit import AuditEvent
 from appliance.security.audit_export import verify_export
 from appliance.store.database import Database
+from appliance.store.litestream import Litestream
 from tests.fakes.hand_clock import HandClock
 
 T = TypeVar("T")
+PATIENCE_S = 60.0
 NOW = "2026-03-02T12:00:00.000Z"
 
 
@@ -229,6 +236,67 @@ async def test_a_cloud_that_is_not_there_never_passes(cloud: object, outcome: st
     rehearsal = await made(cloud_drill(lambda: cloud, lambda: True))
     assert outcome_of(tuple(rehearsal.steps)) == outcome
     assert rehearsal.rto_s == (4.5 if outcome == "passed" else None)
+
+
+class Carried:
+    """A record with its Litestream, and a folder outside to which somebody carries the copy."""
+
+    def __init__(self, folder: Path, database: Database, litestream: Litestream, paths: Paths) -> None:
+        self.spool, self.outside = paths.spool, folder / "nas"
+        self.parts = MirrorParts(
+            mirror=self.outside, store=database, clock=HandClock(), scratch=folder / "scratch", database=paths.database,
+            copy=lambda: Copy(spool=self.spool, sync=litestream.barrier.sync), carried_s=0.0,
+        )  # fmt: skip
+
+    async def drill(self, *, carried_s: float = 0.0) -> Rehearsal:
+        return await made(cloud_drill(lambda: None, lambda: True, replace(self.parts, carried_s=carried_s)))
+
+    async def carries(self) -> None:
+        """What a hospital's rsync does, again and again."""
+        while True:
+            with suppress(OSError):  # Litestream merges files away meanwhile
+                await asyncio.to_thread(copytree, self.spool, self.outside / self.spool.name, dirs_exist_ok=True)
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def carried(tmp_path: Path) -> AsyncIterator[Carried]:
+    paths = Paths(tmp_path / "home")
+    paths.database.parent.mkdir(parents=True)
+    litestream = Litestream(paths.database, paths.spool, paths.run)
+    config = StoreConfig(barrier_timeout_s=60.0)
+    async with await Database.open(paths.database, config, barrier=litestream.barrier) as database:
+        try:
+            await litestream.start()
+            yield Carried(tmp_path, database, litestream, paths)
+        finally:
+            await litestream.stop()
+
+
+async def test_a_copy_outside_is_restored_and_one_that_nobody_carries_fails(carried: Carried) -> None:
+    nobody = await carried.drill()
+    assert outcomes(nobody) == {"mirror": "failed", "cloud": "not_configured"}
+    assert "pasta spool" in nobody.steps[0].why_pt
+    carrier = asyncio.create_task(carried.carries())
+    try:
+        whole = await carried.drill(carried_s=PATIENCE_S)
+    finally:
+        carrier.cancel()
+        await asyncio.wait({carrier})
+    assert outcomes(whole) == {"mirror": "passed", "cloud": "not_configured"}
+    assert (whole.rpo_writes, whole.watched_writes) == (0, watched.AT_LEAST)
+    assert whole.rto_s is not None
+    assert outcome_of(tuple(whole.steps)) == "incomplete", "no cloud is no success"
+    trails = await carried.drill()
+    assert (outcomes(trails)["mirror"], trails.rpo_writes) == ("failed", watched.AT_LEAST)
+    assert "10" in trails.steps[0].why_pt
+
+
+async def test_without_a_copy_here_or_outside_the_drill_claims_nothing(carried: Carried) -> None:
+    none_outside = await made(cloud_drill(lambda: None, lambda: True, replace(carried.parts, mirror=None)))
+    assert outcomes(none_outside) == {"cloud": "not_configured"}
+    none_here = await made(cloud_drill(lambda: None, lambda: True, replace(carried.parts, copy=lambda: None)))
+    assert outcomes(none_here) == {"mirror": "not_configured", "cloud": "not_configured"}
 
 
 # -- audit --------------------------------------------------------------------------------------------------------------
