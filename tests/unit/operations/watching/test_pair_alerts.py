@@ -100,11 +100,12 @@ class Ward:
 
 
 def called_through(paths: Paths, port: int) -> int:
-    """Have this node call the other one at ``port``; where it would have called."""
+    """Have this node call the other one at ``port``, and be patient with the disk; where it would have called."""
     text = paths.config.read_text()
     changed, count = re.subn(r"(?m)^(peer_peer_port\s*=\s*)(\d+)$", rf"\g<1>{port}", text)
     assert count == 1
-    paths.config.write_text(changed)
+    assert "[store]" not in text
+    paths.config.write_text(f"{changed}\n[store]\nbarrier_timeout_s = {PATIENCE_S}\n")
     return int(re.search(r"(?m)^peer_peer_port\s*=\s*(\d+)$", text)[1])  # type: ignore[index]
 
 
