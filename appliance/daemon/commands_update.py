@@ -171,6 +171,7 @@ def _finish(prefix: Path, home: Path, state: State, *, wait: bool) -> None:
 
     _need_root(prefix)
     place = _place(prefix)
+    place.settle()
     runner = Runner(
         place, MacHands(place, home, Machine()), SystemClock(), on_state=lambda one: click.echo(step_line(one))
     )

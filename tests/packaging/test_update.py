@@ -40,7 +40,7 @@ class ScratchPrograms:
     def __init__(self, mac: ScratchMac) -> None:
         self._mac = mac
 
-    def run(self, words: Sequence[str], limit_s: float, *, owner: Path | None = None) -> Ran:
+    def run(self, words: Sequence[str], limit_s: float, *, hold: int, owner: Path | None = None) -> Ran:
         if words[0] == "/usr/sbin/installer":
             assert words[1::2] == ["-pkg", "-target"]
             done = self._mac.install(Path(words[2]))

@@ -99,21 +99,21 @@ class MacHands:
         """See ``Hands.switch``. The package's own scripts wait for launchd and go back by themselves if it is not ready."""
         package = Path(state.staged) / self._manifest(state).package.path
         words = ["/usr/sbin/installer", "-pkg", str(package), "-target", str(self._root)]
-        done = self._programs.run(words, INSTALL_LIMIT_S)
+        with self._place.work() as hold:
+            done = self._programs.run(words, INSTALL_LIMIT_S, hold=hold)
         if done.status or self._place.running() != state.version or self._place.switching():
             raise SWITCH(version=state.version, reason=last_line(done.said))
 
     def prove(self, state: State) -> None:
         """See ``Hands.prove``: in a scratch home beside the node's own, as its user, with the demonstration models."""
         scratch = self._home / "data" / "update-proof"
-        with as_owner(self._home):
-            shutil.rmtree(scratch, ignore_errors=True)
         words = [str(self._place.program(state.version)), "update", "consult", "--home", str(scratch)]
-        try:
-            done = self._programs.run(words, CONSULT_LIMIT_S, owner=self._home)
-        finally:
-            with as_owner(self._home):
-                shutil.rmtree(scratch, ignore_errors=True)
+        with self._place.work() as hold:
+            self._clear(scratch)
+            try:
+                done = self._programs.run(words, CONSULT_LIMIT_S, hold=hold, owner=self._home)
+            finally:
+                self._clear(scratch)
         if done.status:
             raise CONSULT(version=state.version, reason=last_line(done.said))
 
@@ -148,9 +148,14 @@ class MacHands:
     def back(self, state: State) -> None:
         """See ``Hands.back``. By the old version's own script, whatever the new one's is worth."""
         script = self._place.script(state.before, "activate.sh")
-        done = self._programs.run([str(script), state.before, str(self._root)], INSTALL_LIMIT_S)
+        with self._place.work() as hold:
+            done = self._programs.run([str(script), state.before, str(self._root)], INSTALL_LIMIT_S, hold=hold)
         if done.status or self._place.running() != state.before:
             raise BACK(version=state.before, reason=last_line(done.said))
+
+    def _clear(self, scratch: Path) -> None:
+        with as_owner(self._home):
+            shutil.rmtree(scratch, ignore_errors=True)
 
     # -- parts ------------------------------------------------------------------------------------------------------------
     def _hand_over(self, over: Callable[[ClusterStatus], bool]) -> None:

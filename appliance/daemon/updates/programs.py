@@ -23,15 +23,21 @@ class Ran:
 class Programs(Protocol):
     """Where programs are run; a test has its own."""
 
-    def run(self, words: Sequence[str], limit_s: float, *, owner: Path | None = None) -> Ran:
-        """Run ``words`` to their end, as the owner of the file ``owner`` if one is given. Raises ``OSError``, ``TimeoutExpired``."""
+    def run(self, words: Sequence[str], limit_s: float, *, hold: int, owner: Path | None = None) -> Ran:
+        """Run ``words`` to their end, as the owner of the file ``owner`` if one is given.
+
+        They inherit the descriptor ``hold`` (``Place.work``), and keep it when this process is killed.
+
+        Raises:
+            OSError, TimeoutExpired: they could not be started, or did not end.
+        """
         ...
 
 
 class Machine:
     """Implements ``Programs`` on the machine itself, in an environment that nobody else furnished."""
 
-    def run(self, words: Sequence[str], limit_s: float, *, owner: Path | None = None) -> Ran:
+    def run(self, words: Sequence[str], limit_s: float, *, hold: int, owner: Path | None = None) -> Ran:
         """See ``Programs.run``."""
         user = group = None
         if owner is not None:
@@ -39,7 +45,7 @@ class Machine:
         done = subprocess.run(
             words, env=_ENVIRONMENT, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, errors="replace", timeout=limit_s, check=False, user=user, group=group,
-            extra_groups=[] if user else None,
+            extra_groups=[] if user else None, pass_fds=(hold,),
         )  # fmt: skip
         return Ran(done.returncode, done.stdout)
 

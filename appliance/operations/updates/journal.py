@@ -5,10 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -18,6 +20,8 @@ from appliance.operations.updates.errors import BUSY, NOT_INSTALLED, STATE, UNSA
 from appliance.operations.updates.state import State, Step
 from appliance.security.files import remove_half_written, write_file
 
+WORK_LIMIT_S: Final = 3600.0
+_LOOK_S: Final = 0.2
 _FILE_MODE = 0o644
 _FOLDER_MODE = 0o755
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -137,6 +141,34 @@ class Place:
                 raise BUSY() from error
             remove_half_written(self.folder)
             yield
+
+    @contextmanager
+    def work(self, limit_s: float = WORK_LIMIT_S) -> Iterator[int]:
+        """A descriptor for a program that changes the machine to inherit: while one that has it lives, no other one begins.
+
+        A command that was killed leaves the installer that it had started behind, and that goes on: a second one at the
+        same time would lay its files over the first one's and find its activation locked. So whoever comes next waits.
+
+        Raises:
+            ProntuarioError: ``update.busy`` (409): it is still at work after ``limit_s`` seconds.
+        """
+        self._make(self.folder)
+        give_up = time.monotonic() + limit_s
+        with (self.folder / ".work").open("a") as file:
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError as error:
+                    if time.monotonic() >= give_up:
+                        raise BUSY() from error
+                time.sleep(_LOOK_S)
+            yield file.fileno()
+
+    def settle(self) -> None:
+        """Return once nothing is under way any more that an earlier command had begun. Raises as ``work``."""
+        with self.work():
+            return
 
     def _make(self, folder: Path) -> None:
         for each in (self.folder, folder):

@@ -33,6 +33,11 @@ running() { # the version that `current` names
   echo "${link#versions/}"
 }
 
+alive() { # does process $1 live, and is it an activation? After a power loss its number may be anybody's
+  kill -0 "$1" 2>/dev/null || return 1
+  case $(ps -p "$1" -o command= 2>/dev/null) in *activate.sh*) ;; *) return 1 ;; esac
+}
+
 take_lock() {
   # A folder, because making one either succeeds or does not. The number in it tells whether its maker still lives.
   tries=0
@@ -41,7 +46,7 @@ take_lock() {
     [ "$tries" -le 3 ] || { say "the disk is full; nothing was changed. Make room and try again"; exit 1; }
     [ -s "$lock/pid" ] || sleep 1 # its maker may be about to write its number
     owner=$(cat "$lock/pid" 2>/dev/null || true)
-    if [ -n "$owner" ] && kill -0 "$owner" 2>/dev/null; then
+    if [ -n "$owner" ] && alive "$owner"; then
       say "another activation is under way (process $owner)"
       exit 1
     fi

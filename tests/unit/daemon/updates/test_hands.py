@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import socketserver
+import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,7 +26,7 @@ from appliance.operations.updates.decide import Seen
 from appliance.operations.updates.state import Pack, State
 from appliance.plugin_api.errors import ProntuarioError
 from tests.fakes import packs
-from tests.fakes.updates import NEW, OLD, make_place
+from tests.fakes.updates import NEW, OLD, KilledError, make_place, write_bundle
 
 STATE = State(run="r", version=NEW, before=OLD, staged="/staged", window="00:00-00:00")
 Answer = Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -33,8 +35,19 @@ Answer = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 class NoPrograms:
     """Nothing is run in these tests."""
 
-    def run(self, words: Sequence[str], limit_s: float, *, owner: Path | None = None) -> Ran:
+    def run(self, words: Sequence[str], limit_s: float, *, hold: int, owner: Path | None = None) -> Ran:
         raise AssertionError(words)
+
+
+class KilledMeanwhile:
+    """Whoever runs programs here is killed before they end; what they hold stays with them."""
+
+    def __init__(self) -> None:
+        self.held: list[int] = []
+
+    def run(self, words: Sequence[str], limit_s: float, *, hold: int, owner: Path | None = None) -> Ran:
+        self.held.append(os.dup(hold))
+        raise KilledError
 
 
 class Core(socketserver.ThreadingUnixStreamServer):
@@ -174,7 +187,32 @@ def test_models_go_back_also_when_no_core_answers(hands: MacHands, home: Path, t
 
 def test_the_machine_s_programs_tell_how_they_ended(tmp_path: Path) -> None:
     machine = Machine()
-    done = machine.run(["sh", "-c", "echo first; echo; echo last >&2; exit 7"], 60.0, owner=tmp_path)
+    with make_place(tmp_path).work() as hold:
+        done = machine.run(["sh", "-c", "echo first; echo; echo last >&2; exit 7"], 60.0, hold=hold, owner=tmp_path)
+        assert "HOME" not in machine.run(["env"], 60.0, hold=hold).said
     assert (done.status, last_line(done.said)) == (7, "last")
     assert last_line("\n \n") == "it said nothing"
-    assert "HOME" not in machine.run(["env"], 60.0).said
+
+
+def test_what_a_killed_command_had_started_keeps_the_next_one_waiting(tmp_path: Path, home: Path) -> None:
+    place, programs = make_place(tmp_path), KilledMeanwhile()
+    staged = write_bundle(tmp_path / "bundle")
+    state = msgspec.structs.replace(STATE, staged=str(staged))
+    hands = MacHands(place, home, programs)
+    for hand in (hands.switch, hands.prove, hands.back):
+        with pytest.raises(KilledError):
+            hand(state)
+        with pytest.raises(ProntuarioError) as caught, place.work(limit_s=0.0):
+            pytest.fail("two at work")
+        assert caught.value.kind.code == "update.busy"
+        os.close(programs.held.pop())
+        place.settle()
+
+
+def test_a_program_keeps_its_hold_when_its_caller_is_gone(tmp_path: Path) -> None:
+    place = make_place(tmp_path)
+    with place.work() as hold:
+        orphan = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, pass_fds=(hold,))
+    with orphan, pytest.raises(ProntuarioError), place.work(limit_s=0.0):
+        pytest.fail("two at work")
+    place.settle()
