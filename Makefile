@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SYSTEM := $(shell uname -s | sed 's/Darwin/macos/;s/Linux/linux/')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-pair setup-train run test check bench bench-store bench-api bench-engine bench-demo-models bench-chat bench-stt bench-speech-out bench-images bench-memory bench-soak soak-once bench-start bench-pair bench-promote bench-failover bench-vip chaos-pair chaos-pair-once chaos-consult-pair pair-trials sim-cluster eval-notes train-demo train-smoke samples chaos-consult chaos-engines parity-faces bench-faces mac-acceptance pkg pkg-wheels pkg-verify update-bundle pkg-release lock sample clean
+.PHONY: help setup setup-dev setup-pair setup-train run test check bench bench-store bench-api bench-engine bench-demo-models bench-chat bench-stt bench-speech-out bench-images bench-memory bench-soak soak-once bench-start bench-pair bench-promote bench-failover bench-vip chaos-pair chaos-pair-once chaos-pair-update chaos-consult-pair pair-trials sim-cluster eval-notes train-demo train-smoke samples chaos-consult chaos-engines parity-faces bench-faces mac-acceptance pkg pkg-wheels pkg-verify update-bundle pkg-release lock sample clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,7 +88,7 @@ bench-memory: setup-dev ## resident memory over half an hour of mixed load with 
 bench-soak: setup-dev ## 200 phones on one node for an hour: times, errors, memory, uptime, everything read back (MIN=60)
 	@$(BIN)/python bench/bench_soak.py --minutes $(or $(MIN),60)
 soak-once: setup-dev ## the same for ten minutes beside other work: fails on loss, errors or growth, never on a time (MIN=10)
-	@nice -n 10 $(BIN)/python bench/bench_soak.py --minutes $(or $(MIN),10) --no-timing
+	@nice -n 10 $(BIN)/python bench/bench_soak.py --minutes $(or $(MIN),10) --dictating 1 --no-timing
 bench-start: setup-dev ## a start to ready, restarts of core under 50 phones, memory at rest; against Quart+Hypercorn's hello (STARTS=5 RESTARTS=5)
 	@$(BIN)/python bench/bench_start.py --starts $(or $(STARTS),5) --restarts $(or $(RESTARTS),5)
 bench-demo-models: setup-dev ## what the demonstration models hear and write right, against the sequential reference (SENTENCES=300 CONSULTS=200)
@@ -111,6 +111,8 @@ chaos-pair: setup-dev ## mixed faults on a pair in network namespaces; lost and 
 	@$(BIN)/python bench/chaos_pair.py --rounds $(or $(ROUNDS),200) $(if $(SEED),--seed $(SEED))
 chaos-pair-once: setup-dev ## every one of those faults once; fails if a write is lost or the pair does not serve (root; four minutes)
 	@$(BIN)/python bench/chaos_pair.py --once $(if $(SEED),--seed $(SEED))
+chaos-pair-update: setup-dev ## switch a live pair's version from signed bundles: higher schema, failing gates, kill -9, power loss (root; SCENARIOS=plain,schema SEED= PATIENT=1)
+	@$(BIN)/python bench/pair_update.py $(if $(SCENARIOS),--scenarios $(SCENARIOS)) $(if $(SEED),--seed $(SEED)) $(if $(PATIENT),--patient)
 pair-trials: setup-dev ## split brain with the old primary alive, and full disks on either node and on both (root)
 	@$(BIN)/python bench/pair_trials.py
 chaos-consult-pair: setup-dev ## lose the primary's machine at random moments of live consults; it comes back (ROUNDS=20 SEED=)

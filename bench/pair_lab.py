@@ -94,10 +94,7 @@ class PairLab:
 
     def power_on(self, node: str) -> Callable[[], None]:
         """The plug again; what waits until the node is ready."""
-        for other in LAN:
-            if other != node:
-                self.net.heal(node, other)
-        self.net.heal("a", "b", "direct")
+        self._plug_in(node)
         argv = ["up", "--home", str(self.home(node)), "--no-admin", "--ready-json"]
         process = self._run(node, [*PRONTUARIO, *argv], node, stdout=subprocess.PIPE)
         lines: list[bytes] = []
@@ -165,6 +162,12 @@ class PairLab:
             vip_backend="ip",
             vipd_socket=str(self.folder / "{node}-vipd" / "vipd.sock"),
         )
+
+    def _plug_in(self, node: str) -> None:
+        for other in LAN:
+            if other != node:
+                self.net.heal(node, other)
+        self.net.heal("a", "b", "direct")
 
     def _settle_in(self, node: str) -> None:
         """No engines."""

@@ -81,7 +81,7 @@ def assemble(sources: Sources, version: str, root: Path) -> None:
         wheels.lay_down(wheel, packages, sources.policy.drop)
     _programs(sources, chosen, folder / "bin")
     own_code.lay_down(sources.repository, packages, version)
-    _scripts(sources.repository, folder, packages)
+    lay_scripts(sources.repository, folder, packages)
     parts = _licensed(sources, chosen)
     licences.write_texts(parts, folder / "licences")
     (folder / BILL).write_bytes(sbom.bill(version, parts))
@@ -96,6 +96,11 @@ def seal(folder: Path, policy: Policy) -> None:
     """
     programs = audit.audit(folder, policy)
     (folder / MACHO_LIST).write_text("".join(f"{line}\n" for line in programs), encoding="utf-8")
+    write_manifest(folder)
+
+
+def write_manifest(folder: Path) -> None:
+    """The list of every file of a version's folder, by which ``activate.sh`` knows that it is whole."""
     lines = [
         f"{sha256_of(path)}  {path.relative_to(folder).as_posix()}\n"
         for path in sorted(folder.rglob("*"))
@@ -165,7 +170,8 @@ def _wheel_of(chosen: Iterable[Wheel], name: str) -> Wheel:
     raise BuildError(f"The lock has no {name}.", "Name the program in the inputs file.")
 
 
-def _scripts(repository: Path, folder: Path, packages: Path) -> None:
+def lay_scripts(repository: Path, folder: Path, packages: Path) -> None:
+    """The launcher and what root runs, into a version's ``folder`` whose library folder is ``packages``."""
     minor = packages.parent.name
     launcher = (repository / "packaging" / "install" / "prontuario.sh").read_text(encoding="utf-8")
     (folder / "bin" / "prontuario").write_text(launcher.replace("@PYTHON@", minor), encoding="utf-8")
