@@ -204,8 +204,8 @@ class EngineSupervisor:
         )
         self._reset.clear()
         try:
-            async with asyncio.timeout(self._circuit.pause_s):  # ``wait_for`` would lose a stop that comes with the reset
-                await self._reset.wait()
+            async with asyncio.timeout(self._circuit.pause_s):
+                await self._reset.wait()  # ``wait_for`` would lose a stop that comes with the reset
         except TimeoutError:
             self._circuit.half_open(loop.time())
         self._dispatcher.refusal = None
