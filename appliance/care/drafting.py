@@ -198,6 +198,7 @@ def _fact(fact: DraftFact, texts: dict[int, str]) -> Fact:
         laterality=fact.laterality,
         segments=fact.segments,
         transcript=texts,
+        kind=fact.kind,
     )
     return Fact(fact.kind, fact.name, fact.value, fact.negated, fact.laterality, fact.segments, verdict)
 

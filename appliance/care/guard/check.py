@@ -11,39 +11,19 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Final
 
-import msgspec
-
 from appliance.care.guard import lexicon
-from appliance.care.guard.evidence import ACTION_WORDS, SIDES, Amount, Evidence, is_drug
-from appliance.care.guard.form import Token, tokens
-from appliance.care.guard.likeness import stem
+from appliance.care.guard.belonging import belonging, kind_of_fact
+from appliance.care.guard.evidence import ACTION_WORDS, Amount, Evidence, is_drug
+from appliance.care.guard.form import tokens
+from appliance.care.guard.polarity import Token
+from appliance.care.guard.verdict import Problem, Verdict
 
-VERSION: Final = "4"
+VERSION: Final = "5"
 """Recorded with every verdict; raise it whenever a verdict could change."""
 _INVENTED_SHARE: Final = 0.5
 _RETOLD_SHARE: Final = 0.5
 """A sentence with this share of the speech's words retells it: what it lacks and what it adds belong together."""
 _COLLOQUIAL_PRESSURE: Final = 30
-_LOUD_ACTIONS: Final = frozenset({"suspender", "aumentar", "reduzir"})
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """One thing that the cited segments do not carry.
-
-    ``code``: no_segment, unknown_segment, number, unit, frequency, date, binding, drug, negation, person, laterality,
-    action, qualifier, finding, substitution, question or invention. ``words``: the words of the note concerned.
-    """
-
-    code: str
-    words: str = ""
-
-
-class Verdict(msgspec.Struct, frozen=True):
-    """``supported`` when there is no problem. ``unheard``: harmless words that the segments do not have literally."""
-
-    supported: bool
-    problems: tuple[Problem, ...] = ()
-    unheard: tuple[str, ...] = ()
 
 
 def check_sentence(text: str, segments: Sequence[int], transcript: Mapping[int, str]) -> Verdict:
@@ -59,35 +39,56 @@ def check_fact(
     laterality: str | None,
     segments: Sequence[int],
     transcript: Mapping[int, str],
+    kind: str = "",
 ) -> Verdict:
-    """Judge a structured fact: its words as a sentence, with the polarity that it states."""
+    """Judge a structured fact: its words as a sentence, with the polarity that it states.
+
+    ``kind``: of ``note_schema.FACT_KINDS``; an allergy, a medication and a relative's disease must have been told as such.
+    """
     claim = tokens(" ".join(part for part in (name, laterality, value) if part))
     if negated:
         claim = tuple(Token(token.text, negated=True) for token in claim)
-    return _check(Evidence(claim), segments, transcript)
+    verdict = _check(Evidence(claim), segments, transcript, kind)
+    if not verdict.supported or not value:
+        return verdict
+    unsaid = _unsaid(Evidence.of(value), Evidence.heard(_speech(segments, transcript)))
+    return (
+        Verdict(supported=False, problems=(Problem("invention", value),), unheard=verdict.unheard)
+        if unsaid
+        else verdict
+    )
 
 
-def _check(claim: Evidence, segments: Sequence[int], transcript: Mapping[int, str]) -> Verdict:
+def _check(claim: Evidence, segments: Sequence[int], transcript: Mapping[int, str], kind: str = "") -> Verdict:
     if not segments:
         return Verdict(supported=False, problems=(Problem("no_segment"),))
     unknown = [str(number) for number in segments if number not in transcript]
     if unknown:
         return Verdict(supported=False, problems=(Problem("unknown_segment", " ".join(unknown)),))
-    source = Evidence.of(_speech(segments, transcript))
+    asked = tuple(_asked(segments, transcript))
+    speech = _speech(segments, transcript)
+    source = Evidence.of(speech) if asked else Evidence.heard(speech)
     problems = [
-        *_asked(segments, transcript),
+        *asked,
         *_numbers(claim, source),
         *_structured(claim, source),
-        *_bindings(claim, source),
         *(Problem("drug", word) for word in sorted(claim.drugs - source.words)),
         *_polarity(claim, source),
-        *_persons(claim, source),
-        *_sides(claim, source),
-        *_actions(claim, source),
+        *belonging(claim, source),
+        *kind_of_fact(kind, claim, source),
+        *_frames(claim, source),
     ]
     wrong, unheard = _words(claim, source)
     problems += wrong
     return Verdict(supported=not problems, problems=tuple(dict.fromkeys(problems)), unheard=tuple(unheard))
+
+
+def _unsaid(value: Evidence, source: Evidence) -> bool:
+    """Whether a fact's value is words alone, and none of them was said: its name may have been, and it means another."""
+    content = [token.text for token in value.content if token.text not in ACTION_WORDS]
+    figures = value.amounts or any(value.structured(kind) for kind in ("freq", "date", "per"))
+    unheard = all(source.support(word) is None and not _implied(word, source) for word in content)
+    return bool(content) and not figures and not value.actions and unheard
 
 
 def _asked(segments: Sequence[int], transcript: Mapping[int, str]) -> Iterator[Problem]:
@@ -101,7 +102,8 @@ def _speech(segments: Sequence[int], transcript: Mapping[int, str]) -> str:
     """The cited speech. Neighbouring segments run on, as a sentence may span them; others stand apart."""
     out, before = "", None
     for number in sorted(set(segments)):
-        out += ("" if before is None else " " if number == before + 1 else ". ") + transcript[number]
+        runs_on = number - 1 == before and "?" not in transcript[number]
+        out += ("" if before is None else " " if runs_on else ". ") + transcript[number]
         before = number
     return out
 
@@ -111,7 +113,7 @@ def _numbers(claim: Evidence, source: Evidence) -> Iterator[Problem]:
     for amount in source.amounts:
         heard.setdefault(amount.number, set()).add(amount.unit)
     masses = {amount.mass for amount in source.amounts} - {None}
-    spoken_pressure = {f"{Decimal(a.number) * 10:f}" for a in source.amounts if _is_colloquial_pressure(a)}
+    spoken_pressure = {_tenfold(a) for a in source.amounts if _is_colloquial_pressure(a)}
     for amount in claim.amounts:
         units = heard.get(amount.number)
         if amount.mass is not None and amount.mass in masses:
@@ -134,31 +136,46 @@ def _is_colloquial_pressure(amount: Amount) -> bool:
     return amount.anchor == "vital_pa" and not amount.unit and Decimal(amount.number) < _COLLOQUIAL_PRESSURE
 
 
+def _tenfold(amount: Amount) -> str:
+    return f"{(Decimal(amount.number) * 10).normalize():f}"
+
+
 def _structured(claim: Evidence, source: Evidence) -> Iterator[Problem]:
     frequencies = set(source.structured("freq"))
     yield from (Problem("frequency", f.removeprefix("freq_")) for f in claim.structured("freq") if f not in frequencies)
+    yield from _periods(claim, source)
     dates = source.structured("date")
     for date in claim.structured("date"):
         if not any(known == date or known.startswith(date + "_") for known in dates):
             yield Problem("date", date.removeprefix("date_").replace("_", "/"))
+    months = {lexicon.MONTHS[int(date.split("_")[2]) - 1] for date in dates} | source.words
+    yield from (Problem("date", month) for month in lexicon.MONTHS if month in claim.words - months)
     said = set(pairwise(amount.number for amount in source.amounts))
-    said |= set(pairwise(f"{Decimal(a.number) * 10:f}" for a in source.amounts if _is_colloquial_pressure(a)))
+    said |= set(pairwise(_tenfold(a) for a in source.amounts if _is_colloquial_pressure(a)))
     for pair in claim.structured("pair"):
         first, second = pair.split("_")[1:]
         if (first, second) not in said:  # "120/120" is made of figures that were said, and yet wrong
             yield Problem("number", f"{first}/{second}")
 
 
-def _bindings(claim: Evidence, source: Evidence) -> Iterator[Problem]:
-    """A dose must stay with its drug, a figure with its vital sign: no swaps among the numbers that were said."""
-    owners: dict[str, set[str]] = {}
-    for amount in source.amounts:
-        owners.setdefault(amount.number, set()).add(amount.anchor)
-    said = {amount.anchor for amount in source.amounts}
-    for amount in claim.amounts:
-        mine = owners.get(amount.number, set())
-        if amount.anchor in said and amount.anchor and mine and "" not in mine and amount.anchor not in mine:
-            yield Problem("binding", f"{amount.anchor.removeprefix('vital_')} {amount.number}")
+def _periods(claim: Evidence, source: Evidence) -> Iterator[Problem]:
+    """A dose of the week is not written as one of the day."""
+    heard, written = _periods_of(source), _periods_of(claim)
+    if heard:
+        yield from (Problem("frequency", period) for period in sorted(written - heard))
+
+
+def _periods_of(evidence: Evidence) -> set[str]:
+    often = {"semana" if f.endswith("sem") else "dia" for f in evidence.structured("freq")}
+    return often | {period.removeprefix("per_") for period in evidence.structured("per")}
+
+
+def _frames(claim: Evidence, source: Evidence) -> Iterator[Problem]:
+    """Words that say nothing of the patient and yet must not come from nowhere: courtesies, and how sure somebody is."""
+    yield from (Problem("invention", word) for word in sorted(claim.words & lexicon.COURTESIES - source.words))
+    supposed = source.words & lexicon.TENTATIVE and not source.words & lexicon.CERTAIN
+    if supposed and not claim.words & lexicon.TENTATIVE:
+        yield from (Problem("qualifier", word) for word in sorted(claim.words & lexicon.CERTAIN))
 
 
 def _polarity(claim: Evidence, source: Evidence) -> Iterator[Problem]:
@@ -168,36 +185,6 @@ def _polarity(claim: Evidence, source: Evidence) -> Iterator[Problem]:
         root = source.support(token.text)
         if root is not None and token.negated not in source.polarities.get(root, {token.negated}):
             yield Problem("negation", token.text)
-
-
-def _persons(claim: Evidence, source: Evidence) -> Iterator[Problem]:
-    """What was told of a relative only is not written of the patient."""
-    about_family = claim.words & (lexicon.RELATIVES | lexicon.OF_THE_FAMILY)
-    for token in claim.content:
-        owners = source.owners.get(source.support(token.text) or "", {""})
-        if "" not in owners and not about_family & (owners | lexicon.OF_THE_FAMILY):
-            yield Problem("person", token.text)
-
-
-def _sides(claim: Evidence, source: Evidence) -> Iterator[Problem]:
-    heard = source.words & SIDES
-    if {"direito", "esquerdo"} <= heard or "bilateral" in heard:
-        heard = SIDES
-    bound: dict[str, set[str]] = {}
-    for what, side in source.sides:
-        bound.setdefault(what, set()).add(side)
-    for what, side in claim.sides:
-        elsewhere = bound.get(what)
-        if side not in heard or (elsewhere and side not in elsewhere and not {side, *elsewhere} & {"bilateral"}):
-            yield Problem("laterality", side)
-
-
-def _actions(claim: Evidence, source: Evidence) -> Iterator[Problem]:
-    for action in sorted(claim.actions - source.actions):
-        ordered = action == "solicitar" and not source.actions
-        quiet = action not in _LOUD_ACTIONS and not source.actions
-        if not (ordered or quiet):
-            yield Problem("action", action)
 
 
 def _words(claim: Evidence, source: Evidence) -> tuple[list[Problem], list[str]]:
@@ -210,11 +197,13 @@ def _words(claim: Evidence, source: Evidence) -> tuple[list[Problem], list[str]]
     if not content and (hypothesis or not claim.amounts):
         problems.append(Problem("invention", " ".join(token.text for token in claim.tokens if not token.is_mark)))
     for word in missing:
+        if word in lexicon.ABSENT | lexicon.PRESENT:
+            continue  # what it says is its polarity, and that is looked at
         if is_drug(word):
             problems.append(Problem("drug", word))
-        elif word in lexicon.OPPOSITES:
+        elif lexicon.has_opposite(word) or word.startswith("via_"):
             problems.append(Problem("qualifier", word))
-        elif _is_clinical(word):
+        elif lexicon.is_clinical(word):
             problems.append(Problem("finding", word.removeprefix("vital_")))
         else:
             unheard.append(word)
@@ -237,11 +226,7 @@ def _replaces(content: Sequence[str], claim: Evidence, source: Evidence) -> bool
 
 
 def _implied(word: str, source: Evidence) -> bool:
-    """Two numbers as in "150 por 90" can only be a blood pressure; what is told of a relative is family history."""
+    """Two numbers as in "150 por 90" can only be a blood pressure; a tablet is swallowed; a relative's is family history."""
     pressure = word == "vital_pa" and bool(source.structured("pair"))
-    return pressure or (word in lexicon.OF_THE_FAMILY and bool(source.words & lexicon.RELATIVES))
-
-
-def _is_clinical(word: str) -> bool:
-    known = word.startswith("vital_") or lexicon.CLINICAL_ENDING.fullmatch(word) is not None
-    return known or word in lexicon.CLINICAL or stem(word) in {stem(other) for other in lexicon.CLINICAL}
+    swallowed = word == "via_oral" and bool(source.words & lexicon.SWALLOWED) and not source.structured("via")
+    return pressure or swallowed or (word in lexicon.OF_THE_FAMILY and bool(source.words & lexicon.RELATIVES))

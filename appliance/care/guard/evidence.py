@@ -10,14 +10,15 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Final
 
-from appliance.care.guard import lexicon
-from appliance.care.guard.form import Token, tokens
+from appliance.care.guard import lexicon, people
+from appliance.care.guard.form import heard_tokens, tokens
 from appliance.care.guard.likeness import near, stem
+from appliance.care.guard.polarity import Token
 
 _MICROGRAMS: Final = {"mcg": Decimal(1), "mg": Decimal(1000), "g": Decimal(1_000_000)}
 SIDES: Final = frozenset({"direito", "esquerdo", "bilateral"})
-ACTION_WORDS: Final = frozenset(replacement for _name, _pattern, replacement in lexicon.ACTIONS)
-_STRUCTURED: Final = re.compile(r"(?:freq|date|pair)_.*")
+ACTION_WORDS: Final = lexicon.ACTION_WORDS
+_STRUCTURED: Final = re.compile(r"(?:freq|date|pair|per)_.*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +50,19 @@ class Evidence:
     def of(cls, text: str) -> Evidence:
         return cls(tokens(text))
 
+    @classmethod
+    def heard(cls, text: str) -> Evidence:
+        """Of speech: its questions count only as they were answered."""
+        return cls(heard_tokens(text))
+
     def structured(self, kind: str) -> list[str]:
-        """The ``freq``, ``date`` or ``pair`` tokens in order."""
+        """The ``freq``, ``date``, ``pair`` or ``per`` tokens in order."""
         return [token.text for token in self.tokens if token.text.startswith(kind + "_")]
 
     @cached_property
     def content(self) -> list[Token]:
         """The tokens that claim something, without numbers and units."""
-        return [token for token in self.tokens if _claims(token)]
+        return [token for token in self.tokens if claims(token)]
 
     @cached_property
     def polarities(self) -> dict[str, set[bool]]:
@@ -66,22 +72,9 @@ class Evidence:
             found.setdefault(stem(token.text), set()).add(token.negated)
         return found
 
-    @cached_property
-    def owners(self) -> dict[str, set[str]]:
-        """For each stem, of whom it was said: the relative named before it in its clause, or nobody ("": the patient)."""
-        found: dict[str, set[str]] = {}
-        owner = ""
-        for place, token in enumerate(self.tokens):
-            after = self.tokens[place + 1].text if place + 1 < len(self.tokens) else ""
-            if token.text in lexicon.RELATIVES:
-                owner = token.text
-            elif (
-                token.text in lexicon.BACK_TO_THE_PATIENT or token.text == "." or (token.text == "," and _turns(after))
-            ):
-                owner = ""
-            elif _claims(token):
-                found.setdefault(stem(token.text), set()).add(owner)
-        return found
+    def owners(self, relatives: frozenset[str]) -> dict[str, set[str]]:
+        """For each stem, of whom it was said; see ``people``."""
+        return people.owners(self.tokens, relatives)
 
     @cached_property
     def joined(self) -> dict[str, str]:
@@ -94,7 +87,7 @@ class Evidence:
         root = stem(word)
         if root in self.polarities:
             return root
-        if is_drug(word):
+        if is_drug(word) or word.startswith(("via_", "ex_")):
             return None
         for token in self.content:
             heard = token.text
@@ -114,11 +107,18 @@ class Evidence:
             if is_anchor(text) or self._before_dose(place):
                 anchor = text
             elif token.is_number:
+                anchor = self._drug_behind(place) or anchor
                 yield Amount(text, self._unit(place), anchor)
             elif text.startswith("pair_"):
                 _, first, second = text.split("_")
                 for number in (first, second):
                     yield Amount(number, self._unit(place), anchor)
+
+    def _drug_behind(self, place: int) -> str:
+        """The drug of "25 mg de captopril"; empty when none follows like this."""
+        place += 2 if self._unit(place) else 1
+        link, drug = (self.tokens[at].text if at < len(self.tokens) else "" for at in (place, place + 1))
+        return drug if link in {"de", "do", "da"} and is_drug(drug) else ""
 
     def _unit(self, place: int) -> str:
         follows = self.tokens[place + 1].text if place + 1 < len(self.tokens) else ""
@@ -133,18 +133,13 @@ class Evidence:
     def _before_dose(self, place: int) -> bool:
         """Whether this word is the last real one before a number with a dose unit."""
         word = self.tokens[place]
-        if (
-            not _claims(word)
-            or word.text in ACTION_WORDS
-            or word.text in lexicon.OPPOSITES
-            or word.text in lexicon.LABS
-        ):
+        if not claims(word) or word.text in ACTION_WORDS or word.text in lexicon.OPPOSITES or word.text in lexicon.LABS:
             return False
         for follows in range(place + 1, min(place + 4, len(self.tokens))):
             token = self.tokens[follows]
             if token.is_number:
                 return self._unit(follows) in lexicon.DOSE_UNITS
-            if _claims(token) or token.is_mark:
+            if claims(token) or token.is_mark:
                 return False
         return False
 
@@ -159,17 +154,13 @@ class Evidence:
         for token in self.tokens:
             if token.text in SIDES:
                 found.append((stem(before), token.text))
-            elif _claims(token):
+            elif claims(token):
                 before = token.text
         return found
 
 
-def _turns(word: str) -> bool:
-    """After a comma: whether something new is told, and not a list continued."""
-    return word in ACTION_WORDS or word in lexicon.NEGATORS or (word in lexicon.AFFIRMERS and word != "com")
-
-
-def _claims(token: Token) -> bool:
+def claims(token: Token) -> bool:
+    """Whether a token says something by itself: no number, unit, mark, side or little word."""
     text = token.text
     if token.is_number or token.is_mark or text in lexicon.SILENT or text in lexicon.UNITS:
         return False

@@ -7,19 +7,18 @@ horas" and "12/12h". Transcript and note go through the same rewriting; the guar
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from appliance.care.guard import lexicon
+from appliance.care.guard import lexicon, wordings
 from appliance.care.guard.numbers import VALUES, digits, fold
-from appliance.care.guard.word_lists import listed, words
+from appliance.care.guard.polarity import Token, told, with_answers
+from appliance.care.guard.word_lists import words
 
-_MONTHS: Final = listed("janeiro fevereiro marco abril maio junho julho agosto setembro outubro novembro dezembro")
+_MONTHS: Final = lexicon.MONTHS
 _COUNTABLE: Final = lexicon.UNITS | words("""
     dias semanas meses anos horas minutos segundos vezes noites comprimidos capsulas ampolas gota gotas jatos grama gramas
-    miligrama miligramas micrograma unidade unidades quilo quilos metro grau cruz cruzes cigarros macos
+    miligrama miligramas micrograma unidade unidades quilo quilos metro grau cruz cruzes cigarros macos milhao milhoes
     """)
 _PERCENT: Final = re.compile(rf"\bpor\s+cento\b(?!\s+e\s+(?:{'|'.join(VALUES.keys() - words('um uma'))})\b)")
 """But "190 por cento e dez" is a blood pressure."""
@@ -40,35 +39,20 @@ _TOKEN: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A word, number or mark of the canonical form. ``negated``: it stands in the scope of a negation."""
-
-    text: str
-    negated: bool
-
-    @property
-    def is_number(self) -> bool:
-        return self.text[0].isdigit()
-
-    @property
-    def is_mark(self) -> bool:
-        return self.text in ".;:!?,"
-
-
 @lru_cache(maxsize=4096)
 def canonical(text: str) -> str:
     """The rewritten text; see the module."""
-    out = _PERCENT.sub("%", fold(text))  # before "cento" is read as a hundred
+    out = _PERCENT.sub("%", fold(wordings.before_folding(text)))  # before "cento" is read as a hundred
     out = digits(_FIRST.sub("1", out), _COUNTABLE)
     out = re.sub(r"\s+", " ", out)
     out = _dates(_apply(lexicon.UNIT_SPELLINGS, _apply(lexicon.ALIASES, out)))
-    out = _frequencies(out)
-    out = re.sub(rf"\b({_NUMBER}) ?/ ?dia\b", r"\1", out)
-    out = _apply(lexicon.PHRASES, _apply(lexicon.ANCHOR_SPELLINGS, out))
+    out = _apply(wordings.PERIODS, _frequencies(wordings.quantities(out)))
+    out = _apply(wordings.INFLECTIONS, _apply(wordings.HABITS, _apply(wordings.ROUTES, out)))
+    out = wordings.height(_apply(lexicon.ANCHOR_SPELLINGS, out))
+    out = _apply(lexicon.PHRASES, out)
     for _name, pattern, replacement in lexicon.ACTIONS:
         out = re.sub(pattern, replacement, out)
-    return re.sub(rf"\b({_NUMBER}) ?(?:/|x|por) ?({_NUMBER})\b", r"pair_\1_\2", out)
+    return re.sub(rf"\b({_NUMBER}) ?(?:/|x|por) ?({_NUMBER})\b(?! ?(?:dia|semana|mes|ano|hora)\b)", r"pair_\1_\2", out)
 
 
 def _apply(rules: tuple[tuple[str, str], ...], text: str) -> str:
@@ -107,29 +91,13 @@ def _per_day(match: re.Match[str]) -> str:
     return f"freq_{_HOURS_A_DAY / times:g}h" if times else match[0]
 
 
+@lru_cache(maxsize=4096)
 def tokens(text: str) -> tuple[Token, ...]:
     """The tokens of a text's canonical form, each with its polarity."""
-    return tuple(_with_polarity(_TOKEN.findall(canonical(text))))
+    return tuple(told(_TOKEN.findall(canonical(text))))
 
 
-def _with_polarity(words: list[str]) -> Iterator[Token]:
-    """A negation holds until the clause ends or something is affirmed; commas of a list do not end it."""
-    clause: list[str] = []
-    for word in [*words, "."]:
-        if word in ".;:!?":
-            yield from _clause(clause)
-            yield Token(".", negated=False)
-            clause = []
-        else:
-            clause.append(word)
-
-
-def _clause(words: list[str]) -> Iterator[Token]:
-    negated, before = any(word in lexicon.ABSENT for word in words), ""
-    for word in words:
-        if word in lexicon.NEGATORS:
-            negated = True
-        elif before not in lexicon.NEGATORS and (word in lexicon.AFFIRMERS or word.startswith("vital_")):
-            negated = False  # but "não tive febre" affirms nothing
-        yield Token(word, negated)
-        before = word
+@lru_cache(maxsize=4096)
+def heard_tokens(text: str) -> tuple[Token, ...]:
+    """The same of what was spoken: a question says only what its answer makes of it."""
+    return tuple(with_answers(_TOKEN.findall(canonical(text))))

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from appliance.care.guard.word_lists import words
+from appliance.care.guard.likeness import stem
+from appliance.care.guard.word_lists import listed, words
 
 DRUGS: Final = words("""
     aas abacavir acarbose acetilcisteina acetilsalicilico aciclovir albendazol alendronato alopurinol alprazolam ambroxol
@@ -120,45 +121,92 @@ ANCHOR_SPELLINGS: Final = (
     (r"(?<!perda de )(?<!ganho de )\bpeso\b(?= ?(?:de )?\d)|\bpesando\b|\bpesa\b", "vital_peso"),
     (r"\b(?:altura|estatura)\b|\bmede\b(?= ?\d)", "vital_altura"),
 )
+MONTHS: Final = listed("janeiro fevereiro marco abril maio junho julho agosto setembro outubro novembro dezembro")
+SWALLOWED: Final = words("em_uso tomar tome tomem tomo toma comprimido capsula gts xarope")
 LABS: Final = words(
     "hemoglobina glicada creatinina ureia potassio sodio colesterol triglicerideo triglicerideos ldl hdl leucocitos plaquetas"
-    " glicemia tsh pcr"
+    " glicemia tsh pcr t3 t4 tgo tgp ferritina inr amilase lipase troponina psa vhs albumina calcio magnesio fosforo hematocrito"
 )
 
-NEGATORS: Final = words("nega nego negou negam negando nao sem nunca nenhum nenhuma nem jamais descarto descartada")
-ABSENT: Final = words("ausente ausentes ausencia inexistente")
+NEGATORS: Final = words("nega nego negou negam negando nao sem nunca nenhum nenhuma nem jamais descarto ausencia")
+ABSENT: Final = words("ausente ausentes inexistente inexistentes descartado descartada descartados descartadas")
+PRESENT: Final = words("presente presentes confirmado")
+"""Both say something of what stands before them: "edema ausente, sopro presente"."""
 AFFIRMERS: Final = words("""
+    mostrou mostra evidenciou revelou veio deu
     refere referem relata relatou apresenta apresentou queixa sente senti sentiu tem tenho teve tive mas porem entretanto
     contudo confirma confirmou iniciar manter aumentar reduzir suspender solicitar em_uso com apenas exceto hipotese
-    orientar encaminhar retorno antecedente realizou mae pai irmao irma
+    orientar encaminhar retorno antecedente realizou mae pai irmao irma so somente presenca diagnosticado
     """)
 OPPOSITES: Final = words("""
     positivo positiva negativo negativa presente presentes ausente ausentes normal anormal aumentado aumentada diminuido
     diminuida melhora piora melhorou piorou direito esquerdo bilateral hoje ontem amanha anteontem agudo cronico leve
     moderado moderada forte intensa grave ascendente descendente regular irregular preservada reduzida antes apos depois
     segunda terca quarta quinta sexta sabado domingo superior inferior anterior posterior proximal distal mae pai irmao
-    irma filho filha avo masculino feminino
+    irma filho filha avo avohomem materno materna paterno paterna masculino feminino
+    flacido rigido tenso globoso plano doloroso indolor limpo ritmico arritmico corado hipocorado descorado hidratado
+    desidratado anicterico icterico acianotico cianotico febril afebril eupneico dispneico taquipneico lucido confuso
+    orientado desorientado simetrico assimetrico simetricas assimetricas isocoricas anisocoricas palpavel impalpavel seco
+    seca produtiva produtivo maior menor direita esquerda alto baixo alta baixa aumento reducao estavel instavel
+    controlado descontrolado confirmado descartado mitral aortico tricuspide sistolico diastolico
     """)
 """Words with an opposite close by: never matched by likeness, only as they are."""
+SIDE_WORDS: Final = words("direito esquerdo")
+TENTATIVE: Final = words("hipotese talvez provavel possivel provavelmente acho suspeito suspeita pode")
+CERTAIN: Final = words("diagnosticado confirmado definido comprovado certeza")
+"""A diagnosis is not written as certain where the speech itself only supposes it."""
+COURTESIES: Final = words(
+    "obrigado obrigada tchau bom boa ola oi doutor doutora certo ok entendi entendo hum ah aham uhum opa"
+)
+BODY_PARTS: Final = (
+    words("abdome abdomen barriga abdominal abdominais ventre"), words("peito torax toracica toracico retroesternal precordial"),
+    words("perna pernas panturrilha"), words("braco bracos"), words("cabeca cranio cefalica frontal occipital temporal"),
+    words("garganta faringe orofaringe amigdala amigdalas"), words("rosto face facial"), words("ouvido ouvidos orelha orelhas"),
+    words("costas dorso dorsal lombar lombares coluna cervical pescoco nuca"), words("olho olhos ocular oculares"),
+    words("pele cutanea"), words("estomago epigastrio gastrica"), words("joelho joelhos"), words("tornozelo tornozelos"),
+    words("ombro ombros"), words("cotovelo cotovelos"), words("punho punhos"), words("quadril quadris"), words("coxa coxas"),
+    words("mao maos"), words("pe pes"), words("dedo dedos"), words("mama mamas seio seios"), words("virilha inguinal"),
+    words("flanco flancos"), words("base bases"), words("apice apices"), words("pulmao pulmoes pulmonar"), words("figado hepatica"),
+    words("rim rins renal"), words("boca oral lingua"), words("nariz nasal"), words("utero uterina"), words("testiculo testiculos"),
+)  # fmt: skip
+"""Each line names one place of the body; one place is not written for another."""
+ORDINAL_STEMS: Final = words("primeir segund terceir quart quint sext setim oitav non decim")
+OF_REACTIONS: Final = words(
+    "alergia reacao anafilaxia urticaria intolerancia choque empolou coceira angioedema broncoespasmo"
+)
 
 RELATIVES: Final = words(
-    "mae pai irmao irma irmaos avo avos marido esposa esposo tio tia primo prima sogra sogro cunhado cunhada vizinho vizinha"
+    "mae pai irmao irma irmaos avo avos avohomem marido esposa esposo tio tia primo prima sogra sogro cunhado cunhada vizinho vizinha"
 )
 """What is told of one of these is not the patient's. Not of sons and daughters: parents speak for a child who is the patient."""
 OF_THE_FAMILY: Final = words("familia familiar familiares heredofamiliar parente parentes")
-BACK_TO_THE_PATIENT: Final = words("eu mas porem refere queixa")
+CHILDREN: Final = words("filho filha filhos filhas")
+"""Relatives only where the speaker tells of themselves beside them ("meu filho … e eu …")."""
+INFORMANTS: Final = words(
+    "relato segundo informacao informacoes acompanhado acompanhada casa companhia presenca ajuda nome"
+)
+BACK_TO_THE_PATIENT: Final = words("eu mas porem refere queixa sou estou tenho tive sinto senti")
 
+_DRUG: Final = rf"(?:{'|'.join(sorted(DRUGS))}|{DRUG_ENDING.pattern})"
 ACTIONS: Final = (
+    ("begin", rf"\bcomec(?:ei|ou|amos)(?= (?:(?:a|com|o|um|uma|tomar|usar) )*{_DRUG}\b)", "iniciar"),
     (
         "start",
-        r"\b(?:inici(?:ar|o|amos|ou|ado)|prescrev(?:o|er|i|emos)|comecar|comeco|introduzir|introduzo)\b",
+        r"\b(?:inici(?:ar|o|amos|ou|ad[oa]s?|ei|e)|prescrev(?:o|er|i|emos|a)|comecar|comeco|introduzir|introduzo)\b",
         "iniciar",
     ),
-    ("keep", r"\b(?:mant(?:er|enho|ido|ida|emos)|continuar|continua)\b", "manter"),
-    ("increase", r"\b(?:aument(?:ar|o|amos|ei)|elevar)\b(?= )", "aumentar"),
-    ("reduce", r"\b(?:reduz(?:ir|o|imos|i)|diminu(?:ir|o))\b", "reduzir"),
-    ("stop", r"\b(?:suspend(?:er|o|emos|i)|suspens[oa]|interromp(?:er|o)|descontinuar|parar)\b", "suspender"),
+    ("keep", r"\b(?:mant(?:er|enho|id[oa]s?|emos|enha)|continuar|continua)\b", "manter"),
+    ("increase", r"\b(?:aument(?:ar|o|amos|ei|e)|elevar)\b(?= )", "aumentar"),
+    ("reduce", r"\b(?:reduz(?:ir|o|imos|i|a)|diminu(?:ir|o|a))\b", "reduzir"),
+    (
+        "stop",
+        r"\b(?:suspend(?:er|o|emos|i|a|eu)|suspens[oa]s?|interromp(?:er|o|eu|i)|descontinuar|parar)\b",
+        "suspender",
+    ),
+    ("stopped", r"\bpar(?:ou|ei)(?: de (?:tomar|usar)\b|(?: com)?(?= (?:o|a|os|as) ))", "suspender"),
     ("order", r"\b(?:solicit(?:ar|o|amos|ei|ado)|pedir|peco)\b", "solicitar"),
+    ("swap", r"\b(?:tro(?:car|co|camos|quei|cou)|substitu(?:ir|o|i|iu|imos))\b", "trocar"),
+    ("past", r"\bf(?:ez|iz) uso(?: previo)? de\b|\buso previo de\b|\b(?:tom(?:ei|ou)|us(?:ei|ou))\b", "usou"),
     (
         "use",
         r"\b(?:em uso(?: regular| continuo)? de|faz(?:endo)? uso de|uso de|usa|uso|toma|tomo|tomando|utiliza|usando)\b",
@@ -166,6 +214,7 @@ ACTIONS: Final = (
     ),
 )
 """What is done with a drug or an examination: swapping one for another is an error of its own."""
+ACTION_WORDS: Final = frozenset(replacement for _name, _pattern, replacement in ACTIONS)
 
 PHRASES: Final = (
     (
@@ -187,7 +236,8 @@ PHRASES: Final = (
     (r"\b(?:etilista|etilismo|alcoolismo|beb(?:e|o))\b", "etilismo"),
     (r"\b(?:alergic[oa]s?|alergias?)\b", "alergia"),
     (r"\b(?:remedios?|medicac(?:ao|oes)|medicamentos?|medicamentosas?)\b", "medicamento"),
-    (r"\b(?:antecedentes?|historia|historico|diagnostico)(?: de)?\b", "antecedente"),
+    (r"\bdiagnosticad[oa]s?\b|\bdiagnostico(?: confirmado| definido| de certeza)?\b", "diagnosticado"),
+    (r"\b(?:antecedentes?|historia|historico)(?: de)?\b", "antecedente"),
     (r"\b(?:afastamento|atestado)\b", "atestado"),
     (r"\bdireit[oa]s?\b", "direito"),
     (r"\besquerd[oa]s?\b", "esquerdo"),
@@ -203,6 +253,7 @@ SILENT: Final = words("""
     atual quadro paciente anos idade refere hipotese orientar encaminhar antecedente vou vai vamos doutor doutora dr dra
     nega nego negou negando nao sem nunca nenhum nenhuma nem tem tenho teve tive tendo sente senti sentiu mas porem uso
     iniciar em_uso relato momento diz disse fica ficar bom boa dia x sido sera seria entre ate
+    desde comecei comecou comecaram comecando tomar tome tomem usar use diagnosticado confirmado atras dura duracao
     hum ahn ah aham uhum eh oh opa ok certo entendi entendo obrigado obrigada tchau ne ta
     """)
 """Words that carry no claim of their own."""
@@ -217,3 +268,16 @@ CLINICAL: Final = words("""
     icterus ictericia cianose sopro crepitacao sibilo ronco estertor tabagismo etilismo hipertenso diabetico insuficiencia
     """)
 """One of these without support is an invention, however short the rest of the sentence is."""
+_CLINICAL_STEMS: Final = frozenset(stem(word) for word in CLINICAL)
+_OPPOSITE_STEMS: Final = frozenset(stem(word) for word in OPPOSITES)
+
+
+def is_clinical(word: str) -> bool:
+    """A vital sign, a disease or a complaint, by its ending or by name."""
+    known = word.startswith("vital_") or CLINICAL_ENDING.fullmatch(word) is not None
+    return known or word in CLINICAL or stem(word) in _CLINICAL_STEMS
+
+
+def has_opposite(word: str) -> bool:
+    """A word of ``OPPOSITES``, in any number and gender."""
+    return word in OPPOSITES or stem(word) in _OPPOSITE_STEMS

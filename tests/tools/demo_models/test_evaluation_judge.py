@@ -64,6 +64,36 @@ def test_a_wrong_sentence_is_named(text: str, cited: list[int], wrong: set[str])
     assert JUDGE.sentence(text, cited) == wrong
 
 
+def judge_of(line: str, *facts: DraftFact) -> Judge:
+    return Judge(Gold(FORMAT, (GoldLine(1, line),), Draft(SECTIONS[:1], facts)))
+
+
+def test_another_form_of_a_word_is_no_invention_and_another_word_is() -> None:
+    judge = judge_of("Retorno em 9 dias.")
+    assert judge.sentence("Retornar em 9 dias.", [1]) == set()
+    assert judge.sentence("Retornar em 9 semanas.", [1]) == {"word"}
+    assert judge.sentence("Internar em 9 dias.", [1]) == {"word"}
+
+
+def test_a_fact_that_quotes_too_much_is_no_invention_but_a_figure_taken_from_the_neighbour_is() -> None:
+    rate = DraftFact("vital", "frequência cardíaca", "120", False, None, (1,))
+    judge = judge_of("Frequência cardíaca cento e vinte e saturação noventa e dois por cento.", rate)
+    quoted = "cento e vinte e saturação noventa e dois por cento"
+    assert judge.fact(fact("vital", "frequência cardíaca", quoted), [1]) == set()
+    assert judge.fact(fact("vital", "frequência cardíaca", "noventa e dois por cento"), [1]) == {"number"}
+    drug = judge_of("Usa digoxina zero vírgula vinte e cinco mg uma vez ao dia.", rate)
+    assert drug.fact(fact("medication", "digoxina zero vírgula vinte e cinco mg 24/24h"), [1]) == set()
+    assert drug.fact(fact("medication", "digitoxina zero vírgula vinte e cinco mg 24/24h"), [1]) == {"drug"}
+
+
+def test_the_side_of_the_neighbour_is_wrong() -> None:
+    knee = DraftFact("symptom", "dor no joelho", None, False, "esquerdo", (1,))
+    hip = DraftFact("symptom", "dor no quadril", None, False, "direito", (1,))
+    judge = judge_of("Refere também dor no joelho esquerdo e dor no quadril direito.", knee, hip)
+    assert judge.fact(fact("symptom", "dor no joelho", side="esquerdo"), [1]) == set()
+    assert judge.fact(fact("symptom", "dor no joelho", side="direito"), [1]) == {"laterality"}
+
+
 def fact(kind: str, name: str, value: str | None = None, *, negated: bool = False, side: str | None = None) -> Fact:
     return Fact(kind, name, value, negated, side, (1,), FINE)
 

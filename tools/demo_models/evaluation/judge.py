@@ -32,6 +32,9 @@ _COUNTED: Final = frozenset(
 )
 _TELLING: Final = "paciente refere relata apresenta quadro com queixa"
 _KNOWN_DRUGS: Final = frozenset(fold(name) for name in (*DRUGS.names, *UNKNOWN_DRUGS))
+_DOSING: Final = frozenset({"mg", "mcg", "g", "ml", "h"})
+_SAME: Final = (frozenset({"retorno", "retornar", "retorna"}),)
+"""Forms of one word: whoever writes one for the other has invented nothing."""
 _COPY: Final = frozenset({"number", "drug"})
 
 
@@ -65,7 +68,7 @@ class Judge:
         heard = set(_WORD.findall(fold(said)))
         if drugs(text) - heard:
             found.add("drug")
-        if _long_words(text) - heard - drugs(text):
+        if _long_words(text) - _with_forms(heard) - drugs(text):
             found.add("word")
         if len(set(cited)) == 1 and _negated(text) != _negated(self._lines[cited[0]]):
             found.add("negation")
@@ -87,7 +90,7 @@ class Judge:
         heard = set(_WORD.findall(fold(said)))
         names, values = {fold(gold.name) for gold in here}, {fold(gold.value or "") for gold in here}
         found = set()
-        if fold(fact.name) not in names and not set(_WORD.findall(fold(fact.name))) <= heard:
+        if fold(fact.name) not in names and not set(_WORD.findall(fold(fact.name))) - _DOSING <= heard:
             found.add("drug" if fact.kind == "medication" else "name")
         if fold(fact.value or "") not in values and not _long_words(fact.value or "") <= heard:
             found.add("value")
@@ -95,7 +98,8 @@ class Judge:
         namesakes = [gold for gold in here if fold(gold.name) == fold(fact.name)]
         wanted = {tuple(numbers(gold.value or "")) for gold in namesakes}
         mine = numbers(fact.value or "")
-        if not set(mine) <= set(allowed) or (mine and wanted and tuple(mine) not in wanted):
+        other = mine and wanted and tuple(mine) not in wanted and not self._quotes(fact, cited)
+        if not set(mine) <= set(allowed) or other:
             found.add("number")
         if namesakes and fact.kind not in {gold.kind for gold in namesakes}:
             found.add("kind")
@@ -107,9 +111,15 @@ class Judge:
         if fact.negated not in {gold.negated for gold in alike}:
             found.add("negation")
         stem = (fact.laterality or "")[:-1]
-        if stem and stem not in fold(self._said(cited)):
+        sides = {gold.laterality for gold in here if fold(gold.name) == fold(fact.name)}
+        if stem and (stem not in fold(self._said(cited)) or (sides and fact.laterality not in sides)):
             found.add("laterality")
         return found
+
+    def _quotes(self, fact: FactLike, cited: Sequence[int]) -> bool:
+        """Whether name and value stand in a cited line in one piece: too much of it in one fact, and yet all said."""
+        piece = fold(f"{fact.name} {fact.value or ''}")
+        return any(piece in fold(self._lines[number]) for number in cited)
 
     def _said(self, cited: Iterable[int]) -> str:
         """The cited lines, what the gold note makes of them, and the words in which any note may tell of them."""
@@ -125,6 +135,10 @@ def copied_wrong(problems: set[str]) -> set[str]:
 
 def _long_words(text: str) -> set[str]:
     return {word for word in _WORD.findall(fold(text)) if len(word) >= _SHORTEST}
+
+
+def _with_forms(heard: set[str]) -> set[str]:
+    return heard.union(*(forms for forms in _SAME if forms & heard))
 
 
 def _negated(text: str) -> bool:
