@@ -82,15 +82,16 @@ def turn_round(state: State, reason: str) -> State:
 def _turn(state: State, seen: Seen) -> Order:
     if not seen.paired:
         return SKIP if state.confirmed or seen.in_window else Order("wait", "confirmation")
-    if seen.leads is None:
-        return Order("wait", "node_silent")
-    if not seen.leader:
-        return Order("wait", "nobody_leads")
-    if seen.leads:
-        return Order("wait", "other_first")
-    if seen.peer_at_work:
-        return Order("wait", "other_at_work")
-    return SKIP if seen.in_step else Order("wait", "not_in_step")
+    reasons = {
+        "node_silent": seen.leads is None,
+        "nobody_leads": not seen.leader,
+        "other_first": seen.leads,
+        "other_silent": not seen.peer_version,  # it may be between two versions, or the only one that could serve
+        "other_at_work": seen.peer_at_work,
+        "not_in_step": not seen.in_step,
+    }
+    waits = next((reason for reason, so in reasons.items() if so), None)
+    return SKIP if waits is None else Order("wait", waits)
 
 
 def _switch(state: State, seen: Seen) -> Order:

@@ -30,6 +30,7 @@ WAITS: Final[dict[str, tuple[str, str]]] = {
     "node_silent": ("este Mac não responde", "this Mac does not answer"),
     "nobody_leads": ("nenhum Mac atende agora", "neither Mac serves now"),
     "other_first": ("este Mac atende: o outro vai primeiro", "this Mac serves: the other one goes first"),
+    "other_silent": ("o outro Mac não diz em que pé está", "the other Mac does not say how it stands"),
     "other_at_work": ("o outro Mac está sendo atualizado", "the other Mac is being updated"),
     "not_in_step": ("a reserva ainda não está em dia", "the standby is not in step yet"),
     "serves_alone": ("este Mac atende sozinho: a volta espera o outro", "this Mac serves alone: the way back waits"),

@@ -46,6 +46,7 @@ def seen(base: Seen, **changed: object) -> Seen:
         (seen(STANDBY, leader=False), Order("wait", "nobody_leads")),
         (seen(STANDBY, leads=None), Order("wait", "node_silent")),
         (seen(STANDBY, peer_at_work=True), Order("wait", "other_at_work")),
+        (seen(STANDBY, peer_version=""), Order("wait", "other_silent")),
         (Seen(OLD), Order("wait", "confirmation")),
         (Seen(OLD, in_window=True), SKIP),
     ],
