@@ -28,7 +28,7 @@ from tests.fakes.mac_ground import ScratchMac
 from tests.fakes.package_sources import Ground
 from tests.fakes.packs import make as make_pack
 from tests.fakes.packs import write_trusted
-from tests.fakes.updates import KNOWN, MAKER, NEW, OLD, TABLE_NAME, public_pem
+from tests.fakes.updates import KNOWN, MAKER, NEW, OLD, TABLE_NAME, KilledError, public_pem
 
 JOBS = {f"br.prontuario.{name}" for name in ("firewall", "core", "admin")}
 THIRD = Migration(3, "three", "-- readable-by: 2\nCREATE TABLE three (id);")
@@ -47,6 +47,14 @@ class ScratchPrograms:
         else:
             done = self._mac.run(Path(words[0]), *words[1:])
         return Ran(done.returncode, done.stdout + done.stderr)
+
+
+class PowerLoss(ScratchPrograms):
+    """The first installation does not come to its end, and neither does whoever asked for it."""
+
+    def run(self, words: Sequence[str], limit_s: float, *, hold: int, owner: Path | None = None) -> Ran:
+        super().run(words, limit_s, hold=hold, owner=owner)
+        raise KilledError
 
 
 def sql_of(ground: Ground, *migrations: Migration) -> None:
@@ -106,14 +114,14 @@ def mac(installed: ScratchMac, tmp_path: Path) -> ScratchMac:
     return installed.copy(tmp_path / "mac")
 
 
-def update(mac: ScratchMac, stick: dict[str, Path]) -> State:
+def update(mac: ScratchMac, stick: dict[str, Path], programs: ScratchPrograms | None = None) -> State:
     place, clock = Place(mac.prefix), SystemClock()
     preparation = Preparation(place, mac.home, clock, migrations=KNOWN, free=lambda _: 1 << 40)
     with place.alone():
         state = preparation.stage(stick["bundle"])
         # A model is put to work through a running core; here there is none.
         state = preparation.allow(confirmed=True, window="")
-        hands = ModelsElsewhere(place, mac.home, ScratchPrograms(mac), root=mac.root)
+        hands = ModelsElsewhere(place, mac.home, programs or ScratchPrograms(mac), root=mac.root)
         return Runner(place, hands, clock).run(state)
 
 
@@ -192,6 +200,20 @@ def test_an_installer_that_is_killed_in_the_middle_is_taken_back(mac: ScratchMac
     ended = update(mac, stick)
     assert (ended.step, ended.failure) == (Step.ROLLED_BACK, "update.switch")
     is_whole(mac, OLD, "the hospital's own")
+
+
+def test_after_a_power_loss_in_the_middle_of_the_switch_the_same_command_ends_it(
+    mac: ScratchMac, stick: dict[str, Path]
+) -> None:
+    mac.kill_at("bootstrap")
+    with pytest.raises(KilledError):
+        update(mac, stick, PowerLoss(mac))
+    state = Place(mac.prefix).load()
+    assert state is not None
+    assert (state.step, (mac.prefix / "switching").read_text().strip()) == (Step.SWITCH, OLD)
+    ended = update(mac, stick)
+    assert ended.step is Step.DONE, ended.failure_en
+    is_whole(mac, NEW, "version = 1\n")
 
 
 def test_a_stick_that_was_tampered_with_stops_no_job(mac: ScratchMac, stick: dict[str, Path], tmp_path: Path) -> None:
