@@ -173,9 +173,16 @@ def _periods_of(evidence: Evidence) -> set[str]:
 def _frames(claim: Evidence, source: Evidence) -> Iterator[Problem]:
     """Words that say nothing of the patient and yet must not come from nowhere: courtesies, and how sure somebody is."""
     yield from (Problem("invention", word) for word in sorted(claim.words & lexicon.COURTESIES - source.words))
+    yield from (Problem("invention", word) for word in sorted(_looped(claim) - _looped(source)))
     supposed = source.words & lexicon.TENTATIVE and not source.words & lexicon.CERTAIN
     if supposed and not claim.words & lexicon.TENTATIVE:
         yield from (Problem("qualifier", word) for word in sorted(claim.words & lexicon.CERTAIN))
+
+
+def _looped(evidence: Evidence) -> set[str]:
+    """Words that stand three times in a row: a small model that has lost its way."""
+    content = [token.text for token in evidence.content]
+    return {one for one, two, three in zip(content, content[1:], content[2:], strict=False) if one == two == three}
 
 
 def _polarity(claim: Evidence, source: Evidence) -> Iterator[Problem]:

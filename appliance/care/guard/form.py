@@ -52,7 +52,9 @@ def canonical(text: str) -> str:
     out = _apply(lexicon.PHRASES, out)
     for _name, pattern, replacement in lexicon.ACTIONS:
         out = re.sub(pattern, replacement, out)
-    return re.sub(rf"\b({_NUMBER}) ?(?:/|x|por) ?({_NUMBER})\b(?! ?(?:dia|semana|mes|ano|hora)\b)", r"pair_\1_\2", out)
+    return re.sub(
+        rf"\b({_NUMBER}) ?(?:/|x|por|para) ?({_NUMBER})\b(?! ?(?:dia|semana|mes|ano|hora)\b)", r"pair_\1_\2", out
+    )
 
 
 def _apply(rules: tuple[tuple[str, str], ...], text: str) -> str:

@@ -60,7 +60,24 @@ DOSE_UNITS: Final = frozenset(
 )
 TIME_UNITS: Final = frozenset({"dia", "semana", "mes", "ano", "hora", "minuto", "segundo", "vez", "noite", "quinzena"})
 MEASURE_UNITS: Final = frozenset(
-    {"mmhg", "bpm", "irpm", "%", "°c", "mg/dl", "g/dl", "meq/l", "/mm3", "kg", "m", "cm", "cigarro", "maco", "cruz"}
+    {
+        "mmhg",
+        "bpm",
+        "irpm",
+        "%",
+        "°c",
+        "mg/dl",
+        "g/dl",
+        "meq/l",
+        "/mm3",
+        "kg",
+        "m",
+        "cm",
+        "mm",
+        "cigarro",
+        "maco",
+        "cruz",
+    }
 )
 UNITS: Final = DOSE_UNITS | TIME_UNITS | MEASURE_UNITS
 IMPLIED_UNITS: Final = {
@@ -95,6 +112,7 @@ UNIT_SPELLINGS: Final = (
     (r"\bgramas?\b|\bgrs?\b", "g"),
     (r"\bunidades?(?: internacionais| internacional)?\b", "ui"),
     (r"\bcentimetros?\b", "cm"),
+    (r"\bmilimetros?\b", "mm"),
     (r"(?<=\d)\s*metros?\b", " m"),
     (r"\bgotas\b|\bgts?\b|(?<=/)gota\b|(?<=por )gota\b|(?<=cada )gota\b", "gts"),
     (r"(\d ?)gota\b", r"\1gts"),  # a drop is counted; "crise de gota" is gout
@@ -166,6 +184,7 @@ BODY_PARTS: Final = (
     words("pele cutanea"), words("estomago epigastrio gastrica"), words("joelho joelhos"), words("tornozelo tornozelos"),
     words("ombro ombros"), words("cotovelo cotovelos"), words("punho punhos"), words("quadril quadris"), words("coxa coxas"),
     words("mao maos"), words("pe pes"), words("dedo dedos"), words("mama mamas seio seios"), words("virilha inguinal"),
+    words("tireoide tireoidiana"), words("prostata prostatica"), words("bexiga vesical"), words("ovario ovarios"),
     words("flanco flancos"), words("base bases"), words("apice apices"), words("pulmao pulmoes pulmonar"), words("figado hepatica"),
     words("rim rins renal"), words("boca oral lingua"), words("nariz nasal"), words("utero uterina"), words("testiculo testiculos"),
 )  # fmt: skip

@@ -47,7 +47,7 @@ def near(word: str, heard: str) -> bool:
         return False
     if _prefix(word) != _prefix(heard):
         return False
-    allowed = 2 if len(word) >= _LONG else 1
+    allowed = 2 if min(len(word), len(heard)) >= _LONG else 1
     return abs(len(word) - len(heard)) <= allowed and _distance(word, heard) <= allowed
 
 

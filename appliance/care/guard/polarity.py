@@ -96,15 +96,16 @@ def _asked(question: Sequence[str], answer: Sequence[str], *, last: bool) -> Ite
     opening = spoken[:_OPENING]
     if not spoken or any(tuple(spoken[: len(unsure)]) == unsure for unsure in _UNSURE):
         return
+    asked = [word for word in question if word in lexicon.SILENT or word not in answer]  # the answer says it itself
     yes, no = (next((at for at, word in enumerate(opening) if word in said), _OPENING) for said in (_YES, _NO))
     if no < yes:
-        yield from (Token(word, negated=True) for word in question)
+        yield from (Token(word, negated=True) for word in asked)
         return
     vague = lexicon.NEGATORS & set(question) or (_ONLY & set(opening) and len(spoken) > 1)
     says_yes = yes < _OPENING or opening[0][0].isdigit() or _asks_what(question) or _repeats(question, opening)
     if last and says_yes and not vague:
         sides = "ou" in question and lexicon.SIDE_WORDS & set(answer)
-        yield from scoped([word for word in question if not (sides and word in lexicon.SIDE_WORDS)])
+        yield from scoped([word for word in asked if not (sides and word in lexicon.SIDE_WORDS)])
 
 
 def _asks_what(question: Sequence[str]) -> bool:

@@ -61,6 +61,8 @@ HABITS: Final[Rules] = (
 
 INFLECTIONS: Final[Rules] = (
     (r"\bsem (?:a )?presenca de\b", "sem"),
+    (r"\bapos\b", "depois de"),
+    (r"\bbeg\b", "bom estado geral"),
     (r"\b(?:doi|doem|doeu|doia|doendo)\b", "dor"),
     (r"\bemagrec(?:i|eu|endo|imento)\b", "perda de peso"),
     (r"\bengord(?:ei|ou|ando)\b", "ganho de peso"),

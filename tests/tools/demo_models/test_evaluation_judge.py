@@ -73,6 +73,9 @@ def test_another_form_of_a_word_is_no_invention_and_another_word_is() -> None:
     assert judge.sentence("Retornar em 9 dias.", [1]) == set()
     assert judge.sentence("Retornar em 9 semanas.", [1]) == {"word"}
     assert judge.sentence("Internar em 9 dias.", [1]) == {"word"}
+    denial = judge_of("Sem sinais de miastenia gravis no momento.")
+    assert denial.sentence("Nega miastenia gravis no momento.", [1]) == set()
+    assert denial.sentence("Miastenia gravis no momento.", [1]) == {"negation"}
 
 
 def test_a_fact_that_quotes_too_much_is_no_invention_but_a_figure_taken_from_the_neighbour_is() -> None:

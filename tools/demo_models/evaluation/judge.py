@@ -27,6 +27,7 @@ _WORD: Final = re.compile(r"[^\W\d_]+")
 _SHORTEST: Final = 4
 """Shorter words are links; drugs, numbers and negations are looked at by themselves."""
 _NEGATIONS: Final = frozenset({"nega", "nego", "negou", "sem", "nao", "nunca", "descartada", "ausente"})
+"""No words of their own: whether a sentence denies what its line affirms is asked by itself."""
 _COUNTED: Final = frozenset(
     {"ano", "anos", "dia", "dias", "mes", "meses", "hora", "horas", "semana", "semanas", "vez", "mg", "g"}
 )
@@ -68,7 +69,7 @@ class Judge:
         heard = set(_WORD.findall(fold(said)))
         if drugs(text) - heard:
             found.add("drug")
-        if _long_words(text) - _with_forms(heard) - drugs(text):
+        if _long_words(text) - _with_forms(heard) - drugs(text) - _NEGATIONS:
             found.add("word")
         if len(set(cited)) == 1 and _negated(text) != _negated(self._lines[cited[0]]):
             found.add("negation")

@@ -166,6 +166,14 @@ def test_words_that_only_an_accent_tells_apart() -> None:
     assert height("vital_altura um e 70") == "vital_altura 1.7 m"
 
 
+def test_a_word_that_a_model_repeats_without_end_is_no_misspelling() -> None:
+    said = {1: "Miastenia gravis em melhora clínica."}
+    assert not check_sentence("Miastenia gravis gravis gravis gravis.", [1], said).supported
+    assert not check_sentence("Miastenia gravisia.", [1], said).supported
+    assert check_sentence("Miastenia gravis em melhora clínica.", [1], said).supported
+    assert check_sentence("Muito, muito, muito cansado.", [1], {1: "Estou muito, muito, muito cansado."}).supported
+
+
 DRUGS = st.sampled_from(["losartana", "metformina", "sinvastatina", "omeprazol", "sertralina", "carvedilol"])
 HOURS = st.sampled_from([4, 6, 8, 12])
 
