@@ -8,7 +8,8 @@ hour and hands a picture in once an hour. An error is any status of 400 or above
 connection, also where the phone's repeat mended it; a 429 that says how long to wait is counted apart. At the end everything
 acknowledged is read back. The exit status is 1 when something was lost, an error happened, a part of the node restarted, or
 its memory grew in a run of ten minutes or more; never for a time. ``--no-timing`` is for a machine shared with others: times have
-no aim, and connections that broke while this program itself did not get a processor for a second are counted apart.
+no aim, a phone makes no call while its last one is unanswered, it waits ten times longer, and what it gives up all the same, or what
+breaks while this program got no processor for a second or the probe no answer, is counted apart.
 
 Usage: ``bench_soak.py [--minutes 60] [--phones 200] [--dictating 3] [--asking 1] [--handing-in 1] [--no-timing] [--seed 1]``.
 """
@@ -36,7 +37,7 @@ from appliance.daemon.enrolment import enrol_client
 from bench.node import ROOT, BenchNode, running_node
 from bench.report import say
 from bench.soak_books import Books
-from bench.soak_phone import FAILED, SoakPhone, cut
+from bench.soak_phone import FAILED, SoakPhone, broke
 from bench.soak_readback import lost
 from bench.soak_record import Ledger, Person, Readings, choose_write
 from bench.soak_report import Outcome, tell
@@ -49,7 +50,9 @@ from tests.fakes.phone_line import client_context
 SAMPLES = ("consult.flac", "consult_2.flac")
 RENEW_S = 600.0
 """A phone renews its session before it ends."""
-SESSION_LIMIT_S = 600.0
+SESSION_LIMIT_S, SESSION_BESIDE_OTHERS_S = 600.0, 240.0
+BESIDE_OTHERS, MANY = 16, 100_000
+"""Calls under way at a time: beside other work so few that none has to wait for its handshake until the service gives it up."""
 READY_LIMIT_S = 600.0
 ENROLLED_AT_ONCE = 8
 THINK_S = {"dictate": 15.0, "chat": 20.0, "picture": 15.0}
@@ -64,6 +67,7 @@ class Soak:
         self.people: list[Person] = []
         self.dictating: set[str] = set()
         self.until = 0.0
+        self.free = asyncio.Semaphore(BESIDE_OTHERS if asked.no_timing else MANY)
 
     async def run(self) -> Outcome:
         """Enrol, load, read back."""
@@ -71,19 +75,22 @@ class Soak:
             await self._enrol(stack)
             looker = self.node.client("ti.soak", "it")
             engines = await engines_ready(looker)
-            await asyncio.gather(*(person.arrive() for person in self.people))
-            self.books.answered = self.books.answered[:0]  # from here on it counts
             watch = Watch(lambda: self.node.core_pid, engines)
             probe = Probe(looker["api"], client_context(looker))
-            say(f"{len(self.people)} phones for {self.asked.minutes:g} min; engines {sorted(engines.values())}")
-            own, began = cpu_seconds(psutil.Process()), time.monotonic()
             async with beside(probe.run()):
-                async with beside(watch.sample()), beside(self._narrate(began)):
-                    await self._load(began)
-                ended = time.monotonic()
-                own = cpu_seconds(psutil.Process()) - own
-                say(f"reading back {self.ledger.writes} acknowledged writes")
-                missing = await lost([person.phone for person in self.people], self.ledger)
+                return await self._watched(watch, probe)
+
+    async def _watched(self, watch: Watch, probe: Probe) -> Outcome:
+        await self._arrive()
+        self.books.answered = self.books.answered[:0]  # from here on it counts
+        say(f"{len(self.people)} phones for {self.asked.minutes:g} min; engines {sorted(watch.engines.values())}")
+        own, began = cpu_seconds(psutil.Process()), time.monotonic()
+        async with beside(watch.sample()), beside(self._narrate(began)):
+            await self._load(began)
+        ended = time.monotonic()
+        own = cpu_seconds(psutil.Process()) - own
+        say(f"reading back {self.ledger.writes} acknowledged writes")
+        missing = await lost([person.phone for person in self.people], self.ledger)
         return Outcome(self.books, self.ledger, watch, probe, missing, began, self.until, ended, own)
 
     async def _enrol(self, stack: AsyncExitStack) -> None:
@@ -96,11 +103,22 @@ class Soak:
                 name = f"dra.soak{number:03}"
                 out = self.node.home.parent / "phones" / f"{name}.json"
                 client = await enrol_client(self.node.home, user=name, role="physician", out=out, hours=hours)
-            phone = SoakPhone(client, self.books, seed=self.asked.seed * 10_000 + number)
+            seed = self.asked.seed * 10_000 + number
+            phone = SoakPhone(client, self.books, seed=seed, patient=self.asked.no_timing)
             stack.push_async_callback(phone.close)
             return Person(phone, self.ledger, random.Random(f"{self.asked.seed}/{number}"))
 
         self.people = await asyncio.gather(*map(one, range(self.asked.phones)))
+
+    async def _arrive(self) -> None:
+        """Everybody's patient; a few at a time, for two hundred first handshakes at once are another bench."""
+        free = asyncio.Semaphore(ENROLLED_AT_ONCE)
+
+        async def one(person: Person) -> None:
+            async with free:
+                await person.arrive()
+
+        await asyncio.gather(*map(one, self.people))
 
     # -- load --------------------------------------------------------------------------------------------------------
     async def _load(self, began: float) -> None:
@@ -129,19 +147,23 @@ class Soak:
         choose: Callable[[Person], tuple[str, Callable[[], Awaitable[object]]]],
     ) -> None:
         rng = random.Random(f"{person.phone.user}/{choose.__name__}/{self.asked.seed}")
-        due = time.monotonic()
+        due, before = time.monotonic(), None
         while a_minute and (due := due + rng.expovariate(a_minute / 60)) < self.until:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
+            if self.asked.no_timing and before is not None and not before.done():
+                self.books.left_out += 1
+                continue
             name, call = choose(person)
-            group.create_task(self._timed(name, call, due))
+            before = group.create_task(self._timed(name, call, due))
 
     async def _timed(self, name: str, call: Callable[[], Awaitable[object]], due: float) -> None:
-        try:
-            await call()
-        except FAILED as error:
-            self._failed(name, error)
-        else:
-            self.books.took(name, time.monotonic() - due)
+        async with self.free:
+            try:
+                await call()
+            except FAILED as error:
+                self._failed(name, error)
+            else:
+                self.books.took(name, time.monotonic() - due)
 
     async def _renew(self, person: Person) -> None:
         due = time.monotonic() + person.rng.uniform(0, RENEW_S)
@@ -156,9 +178,12 @@ class Soak:
         while time.monotonic() < self.until:
             person = rng.choice([one for one in self.people if one.phone.user not in self.dictating])
             self.dictating.add(person.phone.user)
+            limit_s = SESSION_BESIDE_OTHERS_S if self.asked.no_timing else SESSION_LIMIT_S
             try:
-                async with asyncio.timeout(SESSION_LIMIT_S):
+                async with asyncio.timeout(limit_s):
                     await session(person)
+            except TimeoutError:
+                self.books.timed_out[f"{what}: not done within {limit_s:g} s"] += 1
             except FAILED as error:
                 self._failed(what, error)
             finally:
@@ -167,20 +192,17 @@ class Soak:
 
     def _failed(self, what: str, error: Exception) -> None:
         """Statuses are in the books already, with the call that they answered."""
-        if isinstance(error, SilentError):
-            self.books.cut(f"{what}: no answer within the phone's patience")
-        elif isinstance(error, httpx.TransportError):
-            self.books.cut(f"{what}: {cut(error)}")
+        if isinstance(error, SilentError | httpx.TransportError):
+            broke(self.books, what, error)
         elif not isinstance(error, RefusedError) or not error.status:
             self.books.wrong(f"{what}: {type(error).__name__} {error}"[:200])
 
     async def _narrate(self, began: float) -> None:
         while True:
             await asyncio.sleep(60)
-            minutes, books = (time.monotonic() - began) / 60, self.books
-            say(
-                f"{minutes:.0f} min: {len(books.answered)} answers, {self.ledger.writes} writes, errors {dict(books.errors)}"
-            )
+            minutes, (errors, _) = (time.monotonic() - began) / 60, self.books.settled()
+            told = f"{len(self.books.answered)} answers, {self.ledger.writes} writes, errors {dict(errors)}"
+            say(f"{minutes:.0f} min: {told}")
 
 
 async def engines_ready(looker: dict[str, str]) -> dict[int, str]:

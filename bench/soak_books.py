@@ -36,6 +36,10 @@ class Books:
         self.errors: Counter[str] = Counter()
         self.cuts: list[tuple[float, str]] = []
         """(when, what) of connections that broke; ``settled`` says what they count as."""
+        self.timed_out: Counter[str] = Counter()
+        """What the phone itself gave up, because no answer had come in time."""
+        self.left_out = 0
+        """Calls that were not made because the one before had not been answered (only beside other work)."""
         self.told_to_wait: Counter[str] = Counter()
         self.renewed = 0
         """Answers 401 after which the phone went on with a renewed session."""
@@ -59,13 +63,17 @@ class Books:
         """A connection broke now."""
         self.cuts.append((time.monotonic(), what))
 
-    def settled(self, stalls: Sequence[tuple[float, float]]) -> tuple[Counter[str], Counter[str]]:
-        """(errors, connections that broke around one of these times in which the machine let this very program stand still)."""
-        errors, beside = Counter(self.errors), Counter[str]()
+    def settled(self, stalls: Sequence[tuple[float, float]] | None = None) -> tuple[Counter[str], Counter[str]]:
+        """(errors, what is the machine's fault). ``stalls``: when it let this very program stand still; None: no excuses.
+
+        The machine is blamed for connections that broke around such a time, and for what took longer than a phone waits.
+        """
+        errors, blamed = Counter(self.errors), Counter[str]()
+        (errors if stalls is None else blamed).update(self.timed_out)
         for at, what in self.cuts:
-            near = any(began <= at <= ended + AFTERWARDS_S for began, ended in stalls)
-            (beside if near else errors)[what] += 1
-        return errors, beside
+            near = any(began <= at <= ended + AFTERWARDS_S for began, ended in stalls or ())
+            (blamed if near else errors)[what] += 1
+        return errors, blamed
 
     def refused(self, where: str, status: int, code: str, *, retry_after: bool) -> None:
         """Any answer of 400 and above: being told to wait is no error, a 429 that does not say for how long is."""

@@ -10,17 +10,19 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final
 
 import httpx
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from appliance.daemon.demo.phone import FHIR, FHIR_JSON, RefusedError
 from bench.soak_books import TOO_MANY, Books
 from tests.fakes.phone import UNAUTHENTICATED, ReferencePhone, RevokedError, SilentError, StrangerError, bearer
 
 REFRESH = "/api/token/refresh"
-PATIENCE_S = 60.0
 MOST_WORDS = 100
+PATIENCE_S, LONG_PATIENCE_S = 60.0, 300.0
 ATTEMPT_S = 30.0
 """Also for a connection: one that comes late is in the percentiles and no error."""
+BROKEN_PING = 1011
+"""With this code our own end of a WebSocket gives up: its ping was not answered (``websockets``)."""
 
 _SERVICE = (RefusedError, SilentError, StrangerError, RevokedError)
 _LINE = (httpx.HTTPError, OSError, WebSocketException, TimeoutError)
@@ -32,9 +34,11 @@ FAILED: Final = (*_SERVICE, *_LINE, *_ANSWER)
 class SoakPhone(ReferencePhone):
     """One enrolled device, and the books that it shares with all others."""
 
-    def __init__(self, client: Mapping[str, str], books: Books, *, seed: int) -> None:
-        super().__init__(client, attempt_s=ATTEMPT_S, patience_s=PATIENCE_S, seed=seed)
-        self._http.timeout = httpx.Timeout(ATTEMPT_S)
+    def __init__(self, client: Mapping[str, str], books: Books, *, seed: int, patient: bool = False) -> None:
+        """``patient``: wait ten times longer, beside other work."""
+        attempt_s, patience_s = (LONG_PATIENCE_S, 2 * LONG_PATIENCE_S) if patient else (ATTEMPT_S, PATIENCE_S)
+        super().__init__(client, attempt_s=attempt_s, patience_s=patience_s, seed=seed)
+        self._http.timeout = httpx.Timeout(attempt_s)
         self.user = client["user"]
         self._books = books
 
@@ -44,7 +48,7 @@ class SoakPhone(ReferencePhone):
         try:
             answer = await super().attempt(method, path, **request)
         except httpx.TransportError as error:
-            self._books.cut(f"{where}: {cut(error)}")
+            broke(self._books, where, error)
             raise
         self._write_down(where, answer)
         return answer
@@ -83,7 +87,7 @@ class SoakPhone(ReferencePhone):
             async for event in super()._one_stream(path):
                 yield event
         except httpx.TransportError as error:
-            self._books.cut(f"{where}: {cut(error)}")
+            broke(self._books, where, error)
             raise
         except httpx.HTTPStatusError as error:
             self._write_down(where, error.response)
@@ -107,9 +111,20 @@ def place(method: str, path: str) -> str:
     return f"{method} /{'/'.join(parts[:known])}"
 
 
-def cut(error: httpx.TransportError) -> str:
-    """A broken connection in a few words."""
-    return f"cut ({type(error).__name__} {error})"[:MOST_WORDS].rstrip()
+def broke(books: Books, where: str, error: Exception) -> None:
+    """A connection broke, or the phone had waited for long enough: into the books, in a few words."""
+    what = f"{where}: {type(error).__name__} {error}"[:MOST_WORDS].rstrip()
+    if gave_up(error):
+        books.timed_out[what] += 1
+    else:
+        books.cut(what)
+
+
+def gave_up(error: Exception) -> bool:
+    """Whether it was the phone that would not wait any longer, and nobody cut its line."""
+    if isinstance(error, ConnectionClosed):
+        return error.rcvd is None and error.sent is not None and error.sent.code == BROKEN_PING
+    return isinstance(error, httpx.TimeoutException | SilentError)
 
 
 def problem_of(answer: httpx.Response) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from PIL import Image
 
 from appliance.daemon.demo.phone import RefusedError
 from bench.soak_books import TOO_MANY, Books
-from bench.soak_phone import SoakPhone
+from bench.soak_phone import SoakPhone, broke
 from bench.soak_record import Ledger, Person, Recording
 from tests.fakes.phone_dictation import LiveRecording
 
@@ -128,7 +128,7 @@ class _Microphone(LiveRecording):
         self._due = 0.0
 
     async def _understand(self, error: Exception) -> None:
-        self._books.cut(f"WS dictation: cut ({type(error).__name__})")
+        broke(self._books, "WS dictation", error)
         await super()._understand(error)
 
     async def pace(self) -> None:

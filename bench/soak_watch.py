@@ -164,11 +164,15 @@ class Probe:
         else:
             self.seen.append((at, answer.status_code == OK))
 
-    def uptime(self, ended: float) -> Uptime:
-        """The account until the moment ``ended``."""
+    def standstills(self) -> list[tuple[float, float]]:
+        """(from, to) of every time at which this program got no processor for a second, or the node did not answer for one."""
+        return [*self.stalls, *((at, at + PROBE_LIMIT_S) for at, answered in self.seen if not answered)]
+
+    def uptime(self, began: float, ended: float) -> Uptime:
+        """The account between two moments."""
         account = Uptime()
         for at, answered in sorted(self.seen):
-            if at < ended:
+            if began <= at < ended:
                 account.probed(at, answered=answered)
         account.end(ended)
         return account

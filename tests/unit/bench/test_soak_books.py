@@ -23,9 +23,9 @@ def test_being_told_how_long_to_wait_is_no_error_and_everything_else_is() -> Non
     books.refused("POST /api/patients", 429, "engine.busy", retry_after=False)
     books.refused("GET /fhir/R4/Patient", 503, "store.closed", retry_after=True)
     books.cut("GET /fhir/R4/Patient: cut (ReadError)")
-    errors, beside = books.settled(())
+    errors, blamed = books.settled()
     assert books.told_to_wait == {"POST /api/patients: engine.busy": 1}
-    assert beside == {}
+    assert blamed == {}
     assert errors == {
         "POST /api/patients: 429 engine.busy": 1,
         "GET /fhir/R4/Patient: 503 store.closed": 1,
@@ -37,10 +37,17 @@ def test_what_breaks_while_the_machine_stands_still_is_told_apart() -> None:
     books = Books()
     books.cuts = [(99.9, "before"), (100.0, "meanwhile"), (110.0, "of it"), (113.1, "long after")]
     books.wrong("500")
-    errors, beside = books.settled([(100.0, 103.0)])
+    errors, blamed = books.settled([(100.0, 103.0)])
     assert errors == {"500": 1, "before": 1, "long after": 1}
-    assert beside == {"meanwhile": 1, "of it": 1}
-    assert books.settled(())[0].total() == 5
+    assert blamed == {"meanwhile": 1, "of it": 1}
+    assert books.settled()[0].total() == books.settled([])[0].total() == 5
+
+
+def test_what_a_phone_gave_up_is_an_error_unless_the_machine_is_shared() -> None:
+    books = Books()
+    books.timed_out["GET /api/notes: ReadTimeout"] += 2
+    assert books.settled() == ({"GET /api/notes: ReadTimeout": 2}, {})
+    assert books.settled([]) == ({}, {"GET /api/notes: ReadTimeout": 2})
 
 
 def test_times_of_several_actions_are_taken_together() -> None:

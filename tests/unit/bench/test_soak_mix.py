@@ -12,8 +12,11 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
+from websockets.exceptions import ConnectionClosedError
+from websockets.frames import Close
 
-from bench.soak_phone import place, problem_of, wish
+from bench.soak_books import Books
+from bench.soak_phone import broke, place, problem_of, wish
 from bench.soak_readback import different
 from bench.soak_record import (
     FHIR,
@@ -28,6 +31,7 @@ from bench.soak_record import (
     mark_of,
 )
 from bench.soak_sessions import photograph, with_comment
+from tests.fakes.phone import SilentError
 
 
 class SilentPhone:
@@ -156,6 +160,28 @@ def test_a_refusal_without_a_problem_is_still_told() -> None:
 def test_only_a_429_asks_to_wait() -> None:
     assert wish(httpx.Response(429, headers={"Retry-After": "2"})) == 2.0
     assert wish(httpx.Response(503, headers={"Retry-After": "2"})) == wish(httpx.Response(429)) == 0.0
+
+
+def test_a_phone_that_waits_no_longer_is_told_from_a_line_that_was_cut() -> None:
+    books = Books()
+    ours, theirs = Close(1011, "keepalive ping timeout"), Close(1001, "going away")
+    for error in (
+        httpx.ReadTimeout("nothing came"),
+        SilentError("GET /api/notes"),
+        ConnectionClosedError(None, ours),
+    ):
+        broke(books, "mine", error)
+    for other in (
+        httpx.ReadError("reset"),
+        httpx.RemoteProtocolError("Server disconnected"),
+        ConnectionClosedError(theirs, ours, rcvd_then_sent=True),
+        ConnectionClosedError(None, None),
+        TimeoutError("store.read_only"),
+    ):
+        broke(books, "theirs", other)
+    assert {what.split(":")[0] for what in books.timed_out} == {"mine"}
+    assert books.timed_out.total() == 3
+    assert [what.split(":")[0] for _at, what in books.cuts] == ["theirs"] * 5
 
 
 def test_the_same_picture_becomes_as_many_files_as_there_are_marks() -> None:

@@ -99,13 +99,18 @@ def test_only_beside_other_work_is_a_standstill_an_excuse(capsys: pytest.Capture
     assert told(it, capsys)[:2] == (1, False)
     status, ok, rows = told(it, capsys, no_timing=True)
     assert (status, ok) == (0, True)
-    assert rows["connections cut around 1 times at which the machine stood still"]["value"] == 1
+    assert rows["given up or cut while the machine stood still"]["value"] == 1
 
 
 def test_growth_is_unsound_from_ten_minutes_on(capsys: pytest.CaptureFixture[str]) -> None:
-    assert told(outcome(growth=1.05), capsys)[:2] == (1, False)
-    assert told(outcome(growth=1.02), capsys)[:2] == (0, True)
+    assert told(outcome(minutes=30.0, growth=1.05), capsys, minutes=30.0)[:2] == (1, False)
+    assert told(outcome(minutes=30.0, growth=1.02), capsys, minutes=30.0)[:2] == (0, True)
     assert told(outcome(minutes=2.0, growth=1.05), capsys, minutes=2.0)[:2] == (0, True)
+
+
+def test_in_ten_minutes_allocators_may_settle_and_no_more(capsys: pytest.CaptureFixture[str]) -> None:
+    assert told(outcome(growth=1.15), capsys)[:2] == (0, False)
+    assert told(outcome(growth=1.17), capsys)[:2] == (1, False)
 
 
 def test_an_outage_is_in_the_account_and_no_matter_of_the_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,15 +124,22 @@ def test_an_outage_is_in_the_account_and_no_matter_of_the_exit_status(capsys: py
 def test_a_probe_that_fails_late_does_not_hide_the_answers_after_it() -> None:
     seen = probe()
     seen.seen = [(0.0, True), (0.5, True), (0.75, True), (0.25, False)]
-    account = seen.uptime(1.0)
+    account = seen.uptime(0.0, 1.0)
     assert (account.probes, account.outages) == (4, [0.25])
 
 
-def test_probes_after_the_load_are_not_in_the_account() -> None:
+def test_probes_before_and_after_the_load_are_not_in_the_account() -> None:
     seen = probe()
-    seen.seen = [(0.0, True), (0.25, True), (0.5, False), (0.75, False)]
-    account = seen.uptime(0.5)
+    seen.seen = [(0.0, False), (0.25, True), (0.5, True), (0.75, False)]
+    account = seen.uptime(0.25, 0.75)
     assert (account.probes, account.outages) == (2, [])
+
+
+def test_a_node_that_does_not_answer_the_probe_stands_still_like_one_without_a_processor() -> None:
+    seen = probe()
+    seen.seen = [(5.0, True), (6.0, False)]
+    seen.stalls = [(1.0, 2.5)]
+    assert seen.standstills() == [(1.0, 2.5), (6.0, 7.0)]
 
 
 def test_a_second_without_a_processor_is_a_standstill() -> None:
