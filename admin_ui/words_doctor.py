@@ -15,8 +15,8 @@ DOCTOR_WORDS: Final[dict[str, tuple[str, str]]] = {
     "doctor.download": ("Baixar JSON", "Download JSON"),
     "doctor.begun": ("O exame começou.", "The examination has begun."),
     "doctor.running": (
-        "Examinando, a pedido de {by}. Leva alguns segundos, num Mac ocupado até dois minutos; esta página mostra sozinha.",
-        "Examining, asked for by {by}. It takes some seconds, up to two minutes on a busy Mac; this page shows it by itself.",
+        "Examinando, a pedido de {by}. Leva alguns segundos, num Mac ocupado mais de um minuto; esta página mostra sozinha.",
+        "Examining, asked for by {by}. It takes some seconds, more than a minute on a busy Mac; this page shows it by itself.",
     ),
     "doctor.never": (
         "Este Mac ainda não foi examinado por aqui.",

@@ -25,9 +25,9 @@ from appliance.telemetry.clock import Clock, instant
 from appliance.telemetry.logs import get_logger
 
 log = get_logger("doctor")
-CHECK_S: Final = 20.0
+CHECK_S: Final = 30.0
 """Each check's deadline: core works beside it, so it gets more time than at an operator's terminal."""
-LIMIT_S: Final = 120.0
+LIMIT_S: Final = 180.0
 FILE: Final = "data/doctor.json"
 """In the home."""
 
