@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import grp
 import os
 import plistlib
+import pwd
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
@@ -41,7 +41,7 @@ with open("lives", "a") as book:
 def plist(folder: Path, program: str, **keys: Any) -> Path:
     job = {
         "Label": LABEL, "ProgramArguments": [sys.executable, "-I", "-S", "-c", program], "WorkingDirectory": str(folder),
-        "UserName": getpass.getuser(), "GroupName": grp.getgrgid(os.getgid()).gr_name, "ThrottleInterval": 0,
+        "UserName": pwd.getpwuid(os.getuid()).pw_name, "GroupName": grp.getgrgid(os.getgid()).gr_name, "ThrottleInterval": 0,
         "StandardOutPath": str(folder / "log"), "EnvironmentVariables": {"PATH": os.environ["PATH"]}, **keys,
     }  # fmt: skip
     path = folder / "jobs" / f"{LABEL}.plist"
