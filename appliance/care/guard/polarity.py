@@ -13,6 +13,7 @@ from appliance.care.guard.word_lists import words
 _ENDS: Final = ".;:!?"
 _POSSESSING: Final = words("tem tenho teve tive sente sinto senti sentiu refere houve apresentou confirmado")
 """What stands between a negation and the end of its clause where the thing denied came first: "febre não teve"."""
+_INTRODUCE: Final = lexicon.NEGATORS | {"alergia"}
 _BREAKS: Final = words(", mas porem nem")
 _YES: Final = words("""
     sim tenho tive teve tem sinto senti sente em_uso tomo tabagismo etilismo faco ja isso sou estou claro aham uhum ta
@@ -80,10 +81,10 @@ def with_answers(tokens: Sequence[str]) -> Iterator[Token]:
 
 
 def clauses(tokens: Sequence[str]) -> Iterator[Clause]:
-    """Cut at the marks that end a clause; a colon behind a negation ("nega: febre") ends none."""
+    """Cut at the marks that end a clause; a colon behind a negation or an allergy ("nega: febre") ends none."""
     words_of: list[str] = []
     for word in [*tokens, "."]:
-        if word in _ENDS and not (word == ":" and words_of and words_of[-1] in lexicon.NEGATORS):
+        if word in _ENDS and not (word == ":" and words_of and words_of[-1] in _INTRODUCE):
             yield Clause(tuple(words_of), word)
             words_of = []
         else:

@@ -135,6 +135,7 @@ def test_an_age_is_no_span_and_doses_go_with_their_hours() -> None:
         ("Alergia a dipirona e usa paracetamol.", {"dipirona": {"alergia"}, "paracetamol": {"em_uso"}}),
         ("Trocar enalapril por losartana.", {"enalapril": {"trocar"}, "losartana": {"trocar por"}}),
         ("Parou de tomar omeprazol.", {"omeprazol": {"suspender"}}),
+        ("Alergia: dipirona, gravidade alta. Em uso de losartana.", {"dipirona": {"alergia"}, "losartana": {"em_uso"}}),
         ("Já tomei fluoxetina.", {"fluoxetina": {"usou"}}),
         ("Comecei a tomar sertralina.", {"sertralina": {"iniciar"}}),
         ("A febre começou ontem.", {}),
