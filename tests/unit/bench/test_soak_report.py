@@ -102,6 +102,21 @@ def test_only_beside_other_work_is_a_standstill_an_excuse(capsys: pytest.Capture
     assert rows["given up or cut while the machine stood still"]["value"] == 1
 
 
+def test_one_cut_in_a_thousand_is_borne_beside_other_work_and_no_other_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    it = outcome()
+    it.books.cuts += [(float(at), "GET /api/notes: cut (ReadError)") for at in range(12)]
+    assert len(it.books.answered) == 12_000
+    assert told(it, capsys)[:2] == (1, False)
+    assert told(it, capsys, no_timing=True)[:2] == (0, False)
+    it.books.cuts.append((13.0, "GET /api/notes: cut (ReadError)"))
+    assert told(it, capsys, no_timing=True)[:2] == (1, False)
+    del it.books.cuts[1:]
+    it.books.wrong("GET /fhir/R4/Patient: 500 internal")
+    assert told(it, capsys, no_timing=True)[:2] == (1, False)
+
+
 def test_growth_is_unsound_from_ten_minutes_on(capsys: pytest.CaptureFixture[str]) -> None:
     assert told(outcome(minutes=30.0, growth=1.05), capsys, minutes=30.0)[:2] == (1, False)
     assert told(outcome(minutes=30.0, growth=1.02), capsys, minutes=30.0)[:2] == (0, True)
