@@ -16,7 +16,7 @@ FLAT_FROM_MIN, STRICT_FROM_MIN = 10.0, 30.0
 """A shorter run is still warming up: its memory says nothing. Below half an hour allocators still settle, by so much:"""
 SETTLING_BYTES = 16 * 2**20
 BORNE_CUTS = 0.001
-"""Of all answers, beside other work (``--no-timing``): a starved machine breaks a connection now and then, and nobody saw it stand still."""
+"""Of all answers, beside other work (``--no-timing``): a starved machine breaks one now and then, seen to stand still or not."""
 PERCENT = 100.0
 MOST_TOLD = 20
 Aim = tuple[str, float]
