@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from appliance.api import server as server_module
+from appliance.api.connection import Connection
 from appliance.api.server import Server, serve
 from appliance.api.tls import CertificateFiles
 from appliance.config.model import Api, Config, Paths
@@ -148,3 +151,18 @@ async def test_requests_are_counted_by_route_and_never_by_path(api: ApiUnderTest
     assert "Maria" not in text
     assert "MARIA" not in text
     assert "prontuario_http_requests_running 0.0" in text
+
+
+async def test_closed_connections_do_not_pile_up_their_tls(api: ApiUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "CLOSED_TO_COLLECT", 8)
+    gc.disable()  # as good as off is what it is in production: few objects, much memory
+    try:
+        gates[-1].set()
+        for _ in range(24):
+            async with api.client() as client:
+                assert (await client.get("/wait/a")).status_code == 200
+        await eventually(lambda: api.server.connections == 0)
+        left = sum(isinstance(one, Connection) for one in gc.get_objects())
+    finally:
+        gc.enable()
+    assert left <= 8
