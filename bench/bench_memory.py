@@ -41,29 +41,31 @@ def resident(node: BenchNode) -> dict[str, int]:
 
 
 async def user(http: httpx.AsyncClient, model: str, seed: int, until: float, done: Counter[str]) -> None:
-    """One restless person."""
+    """One restless person. A connection that breaks is counted; what is looked at is memory."""
     rng, asked, recording = random.Random(seed), prompts(64), RECORDING.read_bytes()
     while time.monotonic() < until:
         what = rng.choices(["chat", "cancel", "speech", "mistake"], [4, 4, 1, 1])[0]
-        prompt = rng.choice(asked)
-        if what == "chat":
-            await one(http, model, prompt, 64, Run())
-        elif what == "cancel":
-            body = {
-                "model": model,
-                "messages": [{"role": "user", "content": prompt}],
-                "stream": True,
-                "max_tokens": 256,
-            }
-            async with http.stream("POST", "/v1/chat/completions", json=body) as answer:
-                async for _ in answer.aiter_lines():
-                    if rng.random() < 0.2:
-                        break
-        elif what == "speech":
-            await http.post("/v1/audio/transcriptions", files={"file": ("a.flac", recording)})
-        else:
-            await http.post("/v1/chat/completions", json={"messages": []})
+        try:
+            if what == "chat":
+                await one(http, model, rng.choice(asked), 64, Run())
+            elif what == "cancel":
+                await left_in_the_middle(http, model, rng)
+            elif what == "speech":
+                await http.post("/v1/audio/transcriptions", files={"file": ("a.flac", recording)})
+            else:
+                await http.post("/v1/chat/completions", json={"messages": []})
+        except httpx.TransportError:
+            what = "cut"
         done[what] += 1
+
+
+async def left_in_the_middle(http: httpx.AsyncClient, model: str, rng: random.Random) -> None:
+    """A long answer, of which a few lines are read."""
+    asked = {"messages": [{"role": "user", "content": rng.choice(prompts(64))}], "stream": True, "max_tokens": 256}
+    async with http.stream("POST", "/v1/chat/completions", json={"model": model} | asked) as answer:
+        async for _ in answer.aiter_lines():
+            if rng.random() < 0.2:
+                break
 
 
 async def measure(node: BenchNode, report: Report, minutes: float, users: int) -> None:
@@ -87,6 +89,7 @@ async def measure(node: BenchNode, report: Report, minutes: float, users: int) -
                    peer="second third", peer_value=second / 2**20, aim=("<=", AIM_GROWTH), on="ratio")  # fmt: skip
     report.row("answers meanwhile", sum(done.values()), "answers")
     report.row("of them cancelled in the middle", done["cancel"], "answers")
+    report.row("connections that broke", done["cut"], "answers")
 
 
 def main() -> None:
