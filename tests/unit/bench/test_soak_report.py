@@ -124,8 +124,8 @@ def test_growth_is_unsound_from_ten_minutes_on(capsys: pytest.CaptureFixture[str
 
 
 def test_in_ten_minutes_allocators_may_settle_and_no_more(capsys: pytest.CaptureFixture[str]) -> None:
-    assert told(outcome(growth=1.15), capsys)[:2] == (0, False)
-    assert told(outcome(growth=1.17), capsys)[:2] == (1, False)
+    assert told(outcome(growth=1.45), capsys)[:2] == (0, False)
+    assert told(outcome(growth=1.50), capsys)[:2] == (1, False)
 
 
 def test_an_outage_is_in_the_account_and_no_matter_of_the_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
