@@ -33,11 +33,19 @@ def resident(node: BenchNode) -> dict[str, int]:
     """Bytes by part; engines are numbered in order of their start."""
     found: dict[str, int] = {}
     children = psutil.Process(node.process.pid).children(recursive=True)
-    engines = sorted((one for one in children if "appliance.engines.child" in one.cmdline()), key=lambda one: one.pid)
+    engines = sorted((one for one in children if "appliance.engines.child" in command(one)), key=lambda one: one.pid)
     for number, process in enumerate(engines):
         found[f"engine {number + 1}"] = process.memory_info().rss
     found["core"] = psutil.Process(node.core_pid).memory_info().rss
     return found
+
+
+def command(process: psutil.Process) -> list[str]:
+    """Its command line; nothing when it has just ended, as those that decode a recording do."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 async def user(http: httpx.AsyncClient, model: str, seed: int, until: float, done: Counter[str]) -> None:
