@@ -21,6 +21,7 @@ from appliance.daemon.ports import free_ports
 from appliance.engines.fleet import EngineFleet
 from appliance.plugin_api.engine import CallOptions, EngineSpec
 from appliance.plugin_api.errors import ProntuarioError
+from appliance.telemetry.tracing import SILENT
 
 ECHO = "appliance.plugin_api.testing.echo_engine:EchoEngine"
 PATIENCE_S = 100.0
@@ -53,7 +54,7 @@ async def make_two(tmp_path: Path) -> AsyncIterator[Make]:
             stack.push_async_callback(fleet.stop, 0.0)
             await fleet.start()
             neighbour = Neighbour(paths, load_config(paths.config))
-            computing = Computing(neighbour, fleet, share=share)
+            computing = Computing(neighbour, fleet, share=share, tracer=SILENT)
             await neighbour.start()
             stack.push_async_callback(neighbour.close)
             computing.start()
