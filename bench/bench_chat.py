@@ -31,15 +31,13 @@ from node import BenchNode, running_node
 from report import Report, say
 
 from plugins.medgemma_chat.plugin import DEMONSTRATION, engine_environment
-from tests.fakes.phone_line import client_context
+from tests.fakes.phone_line import IDLE_S, client_context
 
 AIM_TOKENS, AIM_TTFT, AIM_DIRECT, AIM_BESIDE = 1.3, 0.5, 0.95, 2.0
 FROM_STREAMS = 8
 TTFT_STREAMS = 32
 TRIES = 9
 MOST_PROMPTS = 10_000
-PHONE_IDLE_S = 3.0
-"""A phone gives an idle connection up before the service does (5 s): else one is closed while a request is on its way into it."""
 _asked = itertools.count(1)
 
 
@@ -153,7 +151,7 @@ def mlx_server(model: Path) -> Iterator[str]:
 def phone(node: BenchNode) -> httpx.AsyncClient:
     client = node.client("dra.bench")
     headers = {"Authorization": f"Bearer {client['token']}"}
-    limits = httpx.Limits(max_connections=None, keepalive_expiry=PHONE_IDLE_S)
+    limits = httpx.Limits(max_connections=None, keepalive_expiry=IDLE_S)
     return httpx.AsyncClient(
         base_url=client["api"], verify=client_context(client), headers=headers, timeout=900, limits=limits
     )

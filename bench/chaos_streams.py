@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 import httpx
 from node import BenchNode
 
+from tests.fakes.phone_line import IDLE_S
+
 TIMEOUT_S = 600
-PHONE_IDLE_S = 3.0
-"""Shorter than the service keeps an idle connection (5 s)."""
 LOOKS, LOOK_EVERY_S = 6000, 0.05
 PICTURE_S = 1.0
 """How old the engine list may be (``appliance.api.admin_live.FRESH_S``)."""
@@ -27,7 +27,7 @@ def http(client: dict[str, str]) -> httpx.AsyncClient:
     """A phone."""
     context = ssl.create_default_context(cafile=client["ca"])
     context.load_cert_chain(client["cert"], client["key"])
-    limits = httpx.Limits(max_connections=None, keepalive_expiry=PHONE_IDLE_S)
+    limits = httpx.Limits(max_connections=None, keepalive_expiry=IDLE_S)
     headers = {"Authorization": f"Bearer {client['token']}"}
     return httpx.AsyncClient(base_url=client["api"], verify=context, headers=headers, timeout=TIMEOUT_S, limits=limits)
 
