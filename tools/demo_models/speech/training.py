@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -46,12 +47,24 @@ class Point:
     load: float
 
 
+@contextmanager
+def denormals_flushed() -> Iterator[None]:
+    """Numbers below 1e-38 count as 0 meanwhile, because a step with them takes far longer.
+
+    It is a state of the whole thread: what else runs on it, between two points too, needs it as it was.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
 class Training:
     """One run, in memory."""
 
     def __init__(self, pool: Pool, vocabulary: Vocabulary, plan: TrainingPlan) -> None:
         torch.manual_seed(plan.seed)
-        torch.set_flush_denormal(True)
         self.plan, self.vocabulary, self._pool = plan, vocabulary, pool
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network = SpeechNetwork(vocabulary, plan.shape).to(device)
@@ -70,8 +83,9 @@ class Training:
         for batch in batches(self._pool, self.vocabulary, itertools.islice(groups, self.step, until)):
             progress = plan.progress(self.windows)
             generator = torch.Generator().manual_seed(plan.seed * 1_000_003 + self.step)
-            loss = losses(self.network, self.vocabulary, batch, generator, progress)
-            factor = self._update(loss, progress)
+            with denormals_flushed():
+                loss = losses(self.network, self.vocabulary, batch, generator, progress)
+                factor = self._update(loss, progress)
             self.step += 1
             self.windows += len(batch.inputs)
             self._note(loss)
