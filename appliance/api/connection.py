@@ -43,6 +43,8 @@ RESETS_ALLOWED: Final = 100
 """Streams that a client may cancel beyond the number it let finish (CVE-2023-44487, rapid reset)."""
 TOO_BIG_LINGER_S: Final = 1.0
 FIRST_FINAL_STATUS: Final = 200
+LAST_LOOK_S: Final = 0.2
+"""From the end of the idle time to the end of the connection."""
 
 _log = get_logger("api")
 
@@ -238,13 +240,13 @@ class Connection(TCPServer):
     def drain(self) -> None:
         """The node stops: end at once when idle; a running request ends first."""
         if self.idle:
-            self._expire()
+            self._hang_up()
 
     def _set_idle(self, idle: bool) -> None:
         self._disarm()
         self.idle = idle
         if idle and self.context.terminated.is_set():
-            self._expire()
+            self._hang_up()
         elif idle:
             self._timer = self.loop.call_later(self.config.keep_alive_timeout, self._expire)
 
@@ -254,4 +256,8 @@ class Connection(TCPServer):
             self._timer = None
 
     def _expire(self) -> None:
+        """Not at once: when the loop was held up, a request may have come in time and lie unread, and timers are due before it."""
+        self._timer = self.loop.call_later(LAST_LOOK_S, self._hang_up)
+
+    def _hang_up(self) -> None:
         self.writer.close()

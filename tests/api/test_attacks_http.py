@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -73,6 +74,16 @@ async def test_an_idle_connection_is_closed(api: ApiUnderTest) -> None:
     answer = await read_to_end(reader)
     assert status_of(answer) == 200
     await eventually(lambda: api.server.connections == 0)
+    writer.close()
+
+
+async def test_a_request_that_came_in_time_is_answered_although_the_loop_was_held_up(api: ApiUnderTest) -> None:
+    reader, writer = await api.connect()
+    await eventually(lambda: api.server.connections == 1)
+    await asyncio.sleep(KEEP_ALIVE_S / 4)
+    writer.write(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+    time.sleep(KEEP_ALIVE_S)  # noqa: ASYNC251  when it goes on, the end of the idle time is due together with the request
+    assert status_of(await read_to_end(reader)) == 200
     writer.close()
 
 

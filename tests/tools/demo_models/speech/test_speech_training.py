@@ -15,6 +15,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from tools.demo_models.orthogonal import orthogonal  # noqa: E402
+from tools.demo_models.speech import windows as planned  # noqa: E402
 from tools.demo_models.speech.batches import collate  # noqa: E402  after the check that torch is there
 from tools.demo_models.speech.damage import DamageOdds  # noqa: E402
 from tools.demo_models.speech.export import export, full_weights  # noqa: E402
@@ -34,7 +35,13 @@ from tools.demo_models.speech.vocabulary import FULL_SIZE, Vocabulary  # noqa: E
 from tools.demo_models.speech.windows import Window, render  # noqa: E402
 
 SMALL = Shape(state=64, heads=2, encoder=1, decoder=2)
-PLAN = TrainingPlan(40, 20, positions=800, shape=SMALL)
+PLAN = TrainingPlan(120, 60, positions=800, shape=SMALL)
+
+
+@pytest.fixture(autouse=True)
+def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows are planned by the four hundred; these runs need a hundred of them."""
+    monkeypatch.setattr(planned, "_MACRO", PLAN.windows)
 
 
 @pytest.fixture(autouse=True)
