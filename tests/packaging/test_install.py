@@ -153,6 +153,20 @@ def test_two_versions_stay_and_older_ones_go(running: ScratchMac, packages: dict
     assert {path.name for path in (running.prefix / "versions").iterdir()} == {NEW, NEWEST}
 
 
+def test_the_version_before_stays_on_the_disk_also_when_it_could_not_be_noted(
+    running: ScratchMac, packages: dict[str, Path]
+) -> None:
+    """A consult that fails after the switch goes back to it; a full disk is no reason to have deleted it."""
+    assert running.install(packages[NEW]).returncode == 0
+    (running.prefix / "previous.new").mkdir()  # nothing can be written there, as on a full disk
+    done = running.install(packages[NEWEST])
+    assert done.returncode == 0, done.stderr
+    assert running.current == f"versions/{NEWEST}"
+    assert {path.name for path in (running.prefix / "versions").iterdir()} >= {NEW, NEWEST}
+    refused = running.run(running.script("activate.sh"), "--back", str(running.root))
+    assert (refused.returncode, "no version before" in refused.stderr) == (1, True), "never two versions back"
+
+
 @pytest.mark.parametrize("fault", ["unhealthy", "unrendered"])
 def test_a_version_that_is_not_well_gives_way_to_the_one_before(
     running: ScratchMac, packages: dict[str, Path], fault: str

@@ -103,12 +103,17 @@ keep_two() { # older versions than this one and the one before it go away
   done
 }
 
-finish() { # $1 runs, $2 ran before it
+finish() { # $1 runs, $2 ran before it; exit status 1: that could not be written down
+  noted=0
   if [ -n "$2" ] && [ "$2" != "$1" ]; then
-    { echo "$2" >"$prefix/previous.new" && mv -f "$prefix/previous.new" "$prefix/previous"; } || true
+    { echo "$2" >"$prefix/previous.new" && mv -f "$prefix/previous.new" "$prefix/previous"; } 2>/dev/null || {
+      noted=1
+      rm -f "$prefix/previous" # it names one that is older still: --back must not lead there
+    }
   fi
   rm -f "$journal"
   sync
+  return "$noted"
 }
 
 go_back() { # from a failed or interrupted activation to version $1; ends the script
@@ -162,8 +167,10 @@ fi
 write_journal "${before:-none}" || { say "the disk is full; nothing was changed. Make room and try again"; exit 1; }
 
 if jobs_stop && run_version "$wanted"; then
-  finish "$wanted" "$before"
-  keep_two "$wanted" "$(cat "$prefix/previous" 2>/dev/null || true)"
+  # On a full disk no version goes away: the one before is not noted then, and an update whose consult fails goes back to it.
+  if finish "$wanted" "$before"; then
+    keep_two "$wanted" "$(cat "$prefix/previous" 2>/dev/null || true)"
+  fi
   say "version $wanted runs"
   exit 0
 fi
