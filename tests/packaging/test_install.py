@@ -344,6 +344,21 @@ def test_the_same_version_again_is_a_repair(running: ScratchMac, packages: dict[
     assert not (running.prefix / "previous").exists()
 
 
+def test_a_repair_that_does_not_help_leaves_the_version_where_it_was(
+    running: ScratchMac, packages: dict[str, Path]
+) -> None:
+    """Neither taken away for want of a version before it, nor replaced by one that may not read the database."""
+    running.spoil(f"unhealthy-{OLD}")
+    done = running.install(packages[OLD])
+    assert done.returncode == 5
+    assert "prontuario doctor" in done.stderr
+    is_whole(running, OLD)
+    assert running.install(packages[NEW]).returncode == 0
+    running.spoil(f"unhealthy-{NEW}")
+    assert running.run(running.script("activate.sh"), NEW, str(running.root)).returncode == 5
+    is_whole(running, NEW)
+
+
 def test_only_one_activation_at_a_time_and_a_dead_one_s_lock_is_taken(
     running: ScratchMac, packages: dict[str, Path]
 ) -> None:

@@ -175,5 +175,6 @@ if jobs_stop && run_version "$wanted"; then
   exit 0
 fi
 say "version $wanted is not healthy"
-[ "$before" != "$wanted" ] || before=$(cat "$prefix/previous" 2>/dev/null || true)
+# After a repair or a way back that did not help, $before is $wanted itself: it stays, and doctor with it. The version before it
+# might not read the database any more (an update that failed may have migrated it); a person can say --back.
 go_back "$before"
