@@ -97,9 +97,13 @@ def _turn(state: State, seen: Seen) -> Order:
 def _switch(state: State, seen: Seen) -> Order:
     if seen.running == state.version and not seen.switching:
         return SKIP  # killed after the program had proven itself and before that was written down
-    if seen.paired and seen.leads and not state.switched:
+    if state.switched and (seen.switching or seen.running != state.before):
+        return DO  # begun: what is between two versions is brought to an end
+    if seen.paired and seen.leads:
         return Order("fail", LEADS_NOW)  # the other one fell over meanwhile: who serves alone is not stopped
-    return DO
+    # Asked again: tables and models took their time, or the command was killed and days went by.
+    turn = _turn(state, seen)
+    return DO if turn == SKIP else turn
 
 
 def _lead(state: State, seen: Seen) -> Order:
