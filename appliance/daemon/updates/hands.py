@@ -31,6 +31,8 @@ INSTALL_LIMIT_S: Final = 3600.0
 CONSULT_LIMIT_S: Final = 1200.0
 HANDOVER_LIMIT_S: Final = 120.0
 ANSWER_LIMIT_S: Final = 30.0
+GATE_S: Final = 60
+"""So long may a version that came back by itself take to say that it is ready."""
 MODEL_LIMIT_S: Final = 3600.0
 _POLL_S: Final = 0.5
 Tell = Callable[..., Mapping[str, Any]]
@@ -149,9 +151,18 @@ class MacHands:
         """See ``Hands.back``. By the old version's own script, whatever the new one's is worth."""
         script = self._place.script(state.before, "activate.sh")
         with self._place.work() as hold:
+            if self._is_back(state, hold):
+                return
             done = self._programs.run([str(script), state.before, str(self._root)], INSTALL_LIMIT_S, hold=hold)
         if done.status or self._place.running() != state.before:
             raise BACK(version=state.before, reason=last_line(done.said))
+
+    def _is_back(self, state: State, hold: int) -> bool:
+        """It runs as before and says that it is ready. Tables and models were put back on the disk only: they want a restart."""
+        if state.tables or state.packs or self._place.running() != state.before or self._place.switching():
+            return False
+        gate = self._place.script(state.before, "health_gate.sh")
+        return self._programs.run([str(gate), str(self._home), str(GATE_S)], INSTALL_LIMIT_S, hold=hold).status == 0
 
     def _clear(self, scratch: Path) -> None:
         with as_owner(self._home):

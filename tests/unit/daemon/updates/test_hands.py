@@ -39,6 +39,18 @@ class NoPrograms:
         raise AssertionError(words)
 
 
+class Scripts:
+    """Shipped scripts by their names, each with an exit status; ``ran`` is what was run."""
+
+    def __init__(self, **statuses: int) -> None:
+        self.statuses, self.ran = statuses, list[list[str]]()
+
+    def run(self, words: Sequence[str], limit_s: float, *, hold: int, owner: Path | None = None) -> Ran:
+        script = Path(words[0])
+        self.ran.append([script.name, *words[1:]])
+        return Ran(self.statuses[script.stem], f"{script.name} says so")
+
+
 class KilledMeanwhile:
     """Whoever runs programs here is killed before they end; what they hold stays with them."""
 
@@ -183,6 +195,24 @@ def test_models_go_back_also_when_no_core_answers(hands: MacHands, home: Path, t
     for _ in range(2):
         hands.put_back(state)
         assert shelf.active("chat_model") == "tiny-1"
+
+
+def test_a_version_that_came_back_by_itself_is_asked_how_it_is(tmp_path: Path, home: Path) -> None:
+    place = make_place(tmp_path)
+    gate, again = ["health_gate.sh", str(home), str(hands_module.GATE_S)], ["activate.sh", OLD, "/"]
+    well = Scripts(health_gate=0)
+    MacHands(place, home, well).back(STATE)
+    assert well.ran == [gate], "it is not stopped once more"
+    ill = Scripts(health_gate=1, activate=0)
+    MacHands(place, home, ill).back(STATE)
+    assert ill.ran == [gate, again]
+    worse = Scripts(health_gate=1, activate=5)
+    with pytest.raises(ProntuarioError, match=r"activate\.sh says so") as caught:
+        MacHands(place, home, worse).back(STATE)
+    assert caught.value.kind.code == "update.back"
+    restarted = Scripts(activate=0)
+    MacHands(place, home, restarted).back(msgspec.structs.replace(STATE, tables=("a/b",)))
+    assert restarted.ran == [again]
 
 
 def test_the_machine_s_programs_tell_how_they_ended(tmp_path: Path) -> None:

@@ -113,6 +113,14 @@ def test_when_the_way_back_fails_too_it_is_stuck_and_a_person_can_send_it_back_a
     assert is_old(machine)
 
 
+def test_a_version_that_came_back_by_itself_and_is_not_well_is_no_good_end() -> None:
+    book = MemoryBook(Life())
+    machine = FakeMachine(book.life, fails=frozenset({Step.SWITCH, Step.BACK}))
+    ended = runner(book, machine).run(msgspec.structs.replace(FIRST, tables=(), packs=()))
+    assert machine.running == OLD
+    assert ended.step is Step.STUCK
+
+
 def test_an_update_that_was_done_can_be_taken_back() -> None:
     book = MemoryBook(Life())
     machine = FakeMachine(book.life)
