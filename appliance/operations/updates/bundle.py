@@ -60,6 +60,8 @@ def prove(folder: Path, trusted: Keys, on_bytes: OnBytes = lambda _: None) -> Up
 def stage(folder: Path, target: Path, trusted: Keys, on_bytes: OnBytes = lambda _: None) -> Path:
     """Copy the bundle below ``target``, hashing what is copied; its folder there. What is refused leaves nothing behind.
 
+    A copy that lies there already serves if every byte of it does; one that is damaged or half deleted is made anew.
+
     Raises:
         ProntuarioError: as ``prove``; ``update.no_room`` (507), ``store.failed`` (503).
     """
@@ -67,8 +69,7 @@ def stage(folder: Path, target: Path, trusted: Keys, on_bytes: OnBytes = lambda 
     manifest = verify(raw, signature, trusted)
     place = target / manifests.digest(raw)
     incoming = target / f"{_INCOMING}{place.name}"
-    if (place / MANIFEST_NAME).is_file():
-        prove(place, trusted, on_bytes)
+    if (place / MANIFEST_NAME).is_file() and _serves(place, trusted, on_bytes):
         return place
     _clear(target)
     try:
@@ -96,6 +97,14 @@ def stage(folder: Path, target: Path, trusted: Keys, on_bytes: OnBytes = lambda 
             raise NO_ROOM(needed_mib=-(-manifest.size // _MIB), free_mib=free // _MIB) from error
         raise durable.as_failure(error) from error
     return place
+
+
+def _serves(place: Path, trusted: Keys, on_bytes: OnBytes) -> bool:
+    try:
+        prove(place, trusted, on_bytes)
+    except ProntuarioError:
+        return False
+    return True
 
 
 def _clear(target: Path) -> None:

@@ -10,13 +10,13 @@ import msgspec
 from appliance.config.model import Paths
 from appliance.operations.packs.intake import Intake
 from appliance.operations.packs.shelf import Shelf
-from appliance.operations.updates import bundle
+from appliance.operations.updates import bundle, signing
 from appliance.operations.updates.bundle import OnBytes
 from appliance.operations.updates.decide import turn_round
-from appliance.operations.updates.errors import ASKED, NOTHING, UNFINISHED
+from appliance.operations.updates.errors import ALTERED, ASKED, NOTHING, UNFINISHED
 from appliance.operations.updates.fitness import FreeBytes, check_room, check_schema, check_version, free_bytes
 from appliance.operations.updates.journal import Place
-from appliance.operations.updates.manifest import PACK, TABLE, UpdateManifest
+from appliance.operations.updates.manifest import MANIFEST_NAME, PACK, TABLE, UpdateManifest, digest, read_raw
 from appliance.operations.updates.state import Pack, State, Step, noted
 from appliance.store.migrate import Migration, known_migrations
 from appliance.telemetry.clock import Clock, instant
@@ -62,23 +62,31 @@ class Preparation:
             ProntuarioError: as ``verify``; ``update.unfinished`` (409): another one is under way; ``pack.*`` (422): a model pack
                 in it is not one that this hospital takes.
         """
-        manifest = bundle.look(folder, self._place.trusted())
         known = self._place.load()
         if known is not None and not known.ended:
-            if known.version == manifest.version and (Path(known.staged) / "prontuario-update.json").is_file():
-                return known
-            raise UNFINISHED(version=known.version)
-        self.look(folder)
+            return self._as_it_was_left(known, folder)
+        manifest = self.look(folder)
         check_room(manifest, self._place.folder, self._home, free=self._free)
         if known is not None:
             self._place.remember(known)
         staged = bundle.stage(folder, self._place.staged, self._place.trusted(), on_bytes)
+        if bundle.look(staged, self._place.trusted()) != manifest:
+            raise ALTERED(file=MANIFEST_NAME)  # the stick gave one to be checked and another one to be copied
         intake = Intake(self._shelf())
         for part in manifest.of_kind(PACK):
             intake.look(staged / "packs" / part.name)
         state = noted(self._first(manifest, staged), instant(self._clock.now()), "begun")
         self._place.save(state)
         return state
+
+    def _as_it_was_left(self, known: State, folder: Path) -> State:
+        """The update under way, if ``folder`` holds the very same one. Raises as ``stage``."""
+        raw, signature = read_raw(folder)
+        signing.verify(raw, signature, self._place.trusted())
+        staged = Path(known.staged)
+        if staged.name != digest(raw) or not (staged / MANIFEST_NAME).is_file():
+            raise UNFINISHED(version=known.version)
+        return known
 
     def _first(self, manifest: UpdateManifest, staged: Path) -> State:
         shelf = self._shelf()
