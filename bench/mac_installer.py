@@ -17,8 +17,17 @@ from pkgmake.assemble import PREFIX
 from pkgmake.package import COMPONENT
 
 
-def lay_down(entry: CpioEntry, below: Path) -> None:
-    """One file, folder or link of the payload."""
+def unpack(archive: Archive, part: str, below: Path, *, only: int | None = None) -> None:
+    """``part`` is Payload or Scripts; ``only``: the machine dies before entry number so many, counted from 0."""
+    packed = gzip.decompress(archive.read(f"{COMPONENT}/{part}"))
+    for number, entry in enumerate(read_cpio(io.BytesIO(packed))):
+        if number == only:
+            return
+        _lay_down(entry, below)
+
+
+def _lay_down(entry: CpioEntry, below: Path) -> None:
+    """One file, folder or link."""
     place = below / entry.path
     if entry.is_link:
         place.unlink(missing_ok=True)
@@ -33,17 +42,13 @@ def lay_down(entry: CpioEntry, below: Path) -> None:
 
 def install(package: Path, target: Path) -> int:
     """Exit status: 0, or that of the script that refused."""
-    below = target / PREFIX.lstrip("/")
     with Archive(package) as archive, tempfile.TemporaryDirectory() as folder:
         scripts = Path(folder)
-        for entry in read_cpio(io.BytesIO(gzip.decompress(archive.read(f"{COMPONENT}/Scripts")))):
-            if entry.path != ".":
-                lay_down(entry, scripts)
+        unpack(archive, "Scripts", scripts)
         words = [str(package), PREFIX, str(target), "/"]
         if status := subprocess.run([scripts / "preinstall", *words], check=False).returncode:
             return status
-        for entry in read_cpio(io.BytesIO(gzip.decompress(archive.read(f"{COMPONENT}/Payload")))):
-            lay_down(entry, below)
+        unpack(archive, "Payload", target / PREFIX.lstrip("/"))
         return subprocess.run([scripts / "postinstall", *words], check=False).returncode
 
 

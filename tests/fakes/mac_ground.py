@@ -7,9 +7,7 @@ every call down. ``launchctl`` is the asynchronous one of ``tests/fakes/launchct
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
 import json
 import os
 import shutil
@@ -19,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flatpkg import Archive, read_cpio
+from flatpkg import Archive
 from pkgmake.assemble import MANIFEST, PREFIX
-from pkgmake.package import COMPONENT
 
 from appliance.config import Config
 from appliance.daemon.launchd.render import rendered, write
+from bench.mac_installer import unpack
 from tests.unit.daemon.launchd.parts import ALONE, FAKE, HOME
 
 DEADLINE_S = 100
@@ -188,21 +186,9 @@ class ScratchMac:
     def lay_down(self, package: Path, *, only: int | None = None) -> None:
         """The payload, as far as its entry number ``only``."""
         with Archive(package) as archive:
-            payload = gzip.decompress(archive.read(f"{COMPONENT}/Payload"))
-        for number, entry in enumerate(read_cpio(io.BytesIO(payload))):
-            if number == only:
-                return
-            place = self.prefix / entry.path
-            if entry.is_link:
-                place.unlink(missing_ok=True)
-                place.symlink_to(entry.data.decode())
-            elif entry.mode & 0o040000:
-                place.mkdir(parents=True, exist_ok=True)
-            else:
-                place.write_bytes(entry.data)
-            if not entry.is_link:
-                place.chmod(entry.mode & 0o777)
-        self._stand_in(next(iter((self.prefix / "versions").glob(f"{package.stem.removeprefix('prontuario-')}"))))
+            unpack(archive, "Payload", self.prefix, only=only)
+        if only is None:
+            self._stand_in(self.prefix / "versions" / package.stem.removeprefix("prontuario-"))
 
     def _stand_in(self, folder: Path) -> None:
         interpreter = folder / "python" / "bin" / "python3.11"
@@ -215,9 +201,5 @@ class ScratchMac:
         folder = self.book / "scripts" / package.stem
         folder.mkdir(parents=True, exist_ok=True)
         with Archive(package) as archive:
-            packed = gzip.decompress(archive.read(f"{COMPONENT}/Scripts"))
-        for entry in read_cpio(io.BytesIO(packed)):
-            if entry.path != ".":
-                (folder / entry.path).write_bytes(entry.data)
-                (folder / entry.path).chmod(entry.mode & 0o777)
+            unpack(archive, "Scripts", folder)
         return folder
