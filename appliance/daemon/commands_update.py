@@ -236,6 +236,12 @@ def _sentences() -> Iterator[None]:
         raise CommandFailedError(f"{error.sentence('en')} {error.next_step('en')} ({error.kind.code})") from error
     except PermissionError as error:
         raise CommandFailedError(f"{error.filename}: {error.strerror}; put sudo in front of the command.") from error
+    except OSError as error:  # a full disk, above all: what was not written down was not done
+        where = error.filename or "the update's folder"
+        raise CommandFailedError(
+            f"{where}: {error.strerror or error}. Nothing further was done. Mend that (a full disk: free space), then give the "
+            "same command again; it goes on where it was."
+        ) from error
 
 
 @contextmanager

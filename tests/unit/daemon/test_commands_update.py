@@ -138,6 +138,16 @@ def test_one_command_at_a_time(place: Place, stick: Path) -> None:
         assert "update.busy" in say(place, "stage", stick).output
 
 
+def test_a_disk_that_takes_nothing_more_is_told_in_a_sentence(place: Place, stick: Path) -> None:
+    (place.folder / ".lock").mkdir()  # a file can't be written there, as on a full disk
+    done = say(place, "stage", stick)
+    assert done.exit_code == Exit.FAILED
+    assert isinstance(done.exception, SystemExit), "no traceback"
+    assert ".lock: Is a directory. Nothing further was done." in done.output
+    assert "give the same command again" in done.output
+    assert place.load() is None
+
+
 def test_a_key_is_trusted_by_its_file(place: Place, tmp_path: Path) -> None:
     key = tmp_path / "stranger.pub.pem"
     key.write_bytes(public_pem(STRANGER))
