@@ -57,6 +57,7 @@ def setup(ctx: click.Context, /, home: Path, file: Path | None, again: tuple[str
 
 def _setup(machine: Machine, home: Path, file: Path | None, again: tuple[str, ...], given: dict[str, Any]) -> None:
     from appliance.daemon.setup.errors import NEEDS_ROOT
+    from appliance.daemon.setup.hangup import hangup_interrupts
     from appliance.daemon.setup.journal import Journal
     from appliance.daemon.setup.service_steps import PausedError
     from appliance.daemon.setup.steps import NAMES, run, taken_up, unneeded
@@ -66,7 +67,7 @@ def _setup(machine: Machine, home: Path, file: Path | None, again: tuple[str, ..
     if machine.is_mac and not machine.is_root:
         raise NEEDS_ROOT()
     journal = Journal(home)
-    with journal.alone():
+    with journal.alone(), hangup_interrupts():
         kept = journal.read()
         context = _context(machine, home, file, given, kept)
         for name in unneeded(context, again):
