@@ -176,7 +176,7 @@ def _programs(patient: Patient) -> Iterator[Path]:
 
 @FIREWALL
 def firewall(patient: Patient) -> Finding:
-    """``pfctl -s info`` says ``Status: Enabled`` and our anchor has rules; it answers root only."""
+    """``pfctl -s info`` says ``Status: Enabled``, the main rules call our anchor, and it has rules; it answers root only."""
     if not (patient.machine.root / ANCHOR_FILE).exists():
         return _NO_FIREWALL()
     state = patient.machine.ask("pfctl", "-s", "info")
@@ -184,6 +184,10 @@ def firewall(patient: Patient) -> Finding:
         return _UNASKED()
     if "Status: Enabled" not in state.out:
         return _FIREWALL_OFF()
+    main = patient.machine.ask("pfctl", "-s", "rules")
+    if main is None or f'anchor "{ANCHOR}"' not in main.out:
+        # macOS's own rules hold, as while a second Mac joins: what lies in our anchor filters nothing.
+        return _NO_RULES()
     rules = patient.machine.ask("pfctl", "-a", ANCHOR, "-s", "rules")
     lines = [line for line in rules.out.splitlines() if line.startswith(("pass", "block"))] if rules is not None else []
     return _FIREWALL_WELL(count=len(lines)) if lines else _NO_RULES()

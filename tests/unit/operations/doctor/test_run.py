@@ -62,8 +62,17 @@ def test_what_a_program_was_asked_is_what_its_manual_page_says(ward: Ward) -> No
     assert ward.asked("sntp") == ["-t 3 10.0.0.1"]
     assert ward.asked("systemsetup") == ["-getusingnetworktime"]
     assert ward.asked("launchctl") == ["print system/br.prontuario.core"]
-    assert ward.asked("pfctl") == ["-s info", "-a br.prontuario -s rules"]
+    assert ward.asked("pfctl") == ["-s info", "-s rules", "-a br.prontuario -s rules"]
     assert all(words.startswith("--verify --strict ") for words in ward.asked("codesign"))
+
+
+def test_rules_that_the_main_ones_do_not_call_filter_nothing(ward: Ward) -> None:
+    """A set-up that was killed while the second Mac was waited for leaves macOS's own rules in force, ours in their anchor."""
+    ward.prepare("mac")
+    assert ward.examine("firewall").verdict == "well"
+    said = (ward.bin / "pfctl.out").read_text()
+    ward.program("pfctl", said.replace('anchor "br.prontuario" all', 'anchor "com.apple/*" all'))
+    assert ward.examine("firewall").verdict == "empty"
 
 
 def test_a_job_that_ends_at_once_is_judged_by_how_it_ended(ward: Ward) -> None:

@@ -184,7 +184,9 @@ class Ward:
         self.program("tmutil", f"[Excluded]    {self.paths.home}\n")
         self.program("codesign", err="x: valid on disk\nx: satisfies its Designated Requirement\n")
         self.program(
-            "pfctl", "Status: Enabled for 3 days 02:11:45           Debug: Urgent\npass quick on lo0 all no state\n"
+            "pfctl",
+            "Status: Enabled for 3 days 02:11:45           Debug: Urgent\n"
+            'anchor "br.prontuario" all\npass quick on lo0 all no state\n',
         )
         self.program("launchctl", printed("running"))
         (self.root / "etc" / "pf.anchors").mkdir(parents=True)
