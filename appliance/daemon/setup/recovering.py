@@ -95,11 +95,14 @@ def alone(text: str) -> str:
 
 
 def spool_in(backup: Path) -> Path | None:
-    """The newest epoch's files of the copy."""
-    epochs = [
-        path for folder in (backup / "data" / "replica", backup / "replica") for path in sorted(folder.glob("[0-9]*"))
-    ]
+    """The newest epoch's files of the copy; never what was put aside because it had failed (``00000010.failed-…``)."""
+    folders = (backup / "data" / "replica", backup / "replica")
+    epochs = sorted((path for folder in folders for path in folder.glob("*") if path.name.isdecimal()), key=_epoch)
     return epochs[-1] if epochs else _found(backup, "spool")
+
+
+def _epoch(path: Path) -> int:
+    return int(path.name)
 
 
 def _found(backup: Path, name: str) -> Path | None:

@@ -68,6 +68,8 @@ def test_the_newest_epoch_of_a_copy_is_taken(tmp_path: Path) -> None:
     for epoch in ("00000009", "00000010", "fence"):
         (tmp_path / "data" / "replica" / epoch).mkdir(parents=True)
     assert spool_in(tmp_path) == tmp_path / "data" / "replica" / "00000010"
+    (tmp_path / "data" / "replica" / "00000010.failed-1763773200000000000").mkdir()
+    assert spool_in(tmp_path) == tmp_path / "data" / "replica" / "00000010", "what failed lacks all that came since"
 
 
 async def test_nothing_is_written_before_pages_and_copy_were_proved(tmp_path: Path) -> None:
