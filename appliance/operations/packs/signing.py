@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -46,7 +45,7 @@ def make_keys(folder: Path, name: str) -> tuple[Path, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     key = Ed25519PrivateKey.generate()
     write_file(private, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    write_file(public, key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo), _PUBLIC_MODE)
+    write_file(public, pem_of(key.public_key()), _PUBLIC_MODE)
     return private, public
 
 
@@ -72,6 +71,11 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
     return key
 
 
+def pem_of(key: Ed25519PublicKey) -> bytes:
+    """As it is kept: just the key that was read, whatever else a stick shows when it is read again."""
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
 def key_id(key: Ed25519PublicKey) -> str:
     """How people compare a key over the telephone: the first 16 hex digits of the SHA-256 of its 32 bytes."""
     return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:16]
@@ -79,10 +83,11 @@ def key_id(key: Ed25519PublicKey) -> str:
 
 def trust(keys: Path, file: Path) -> str:
     """From now on packs signed by this public key are taken; its ``key_id``. Raises ``pack.key`` (422)."""
-    identifier = key_id(read_public_key(file))
+    key = read_public_key(file)
     make_private_folder(keys)
-    shutil.copyfile(file, keys / f"{identifier}.pem")
-    return identifier
+    # Whole or not at all, since half a key stops every pack; and root follows no link that the node's own user put there.
+    write_file(keys / f"{key_id(key)}.pem", pem_of(key), _PUBLIC_MODE)
+    return key_id(key)
 
 
 def trusted_keys(keys: Path) -> list[Ed25519PublicKey]:

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from appliance.operations.packs.signing import key_id, read_public_key, trusted_keys
+from appliance.operations.packs.signing import key_id, pem_of, read_public_key, trusted_keys
 from appliance.operations.updates.errors import BUSY, NOT_INSTALLED, STATE, UNSAFE
 from appliance.operations.updates.state import State, Step
 from appliance.security.files import remove_half_written, write_file
@@ -94,10 +94,10 @@ class Place:
 
     def trust(self, file: Path) -> str:
         """From now on updates signed by this public key are taken; its ``key_id``. Raises ``pack.key`` (422)."""
-        identifier = key_id(read_public_key(file))
+        key = read_public_key(file)
         self._make(self.keys)
-        _write(self.keys / f"{identifier}.pem", file.read_bytes())
-        return identifier
+        _write(self.keys / f"{key_id(key)}.pem", pem_of(key))
+        return key_id(key)
 
     # -- state ------------------------------------------------------------------------------------------------------------
     def load(self) -> State | None:

@@ -51,6 +51,20 @@ def test_trust_copies_the_public_key_and_nothing_else(tmp_path: Path) -> None:
     assert len(list((tmp_path / "trust").iterdir())) == 1
 
 
+def test_trust_replaces_what_lies_there_and_follows_no_link(tmp_path: Path) -> None:
+    """A set-up trusts a key as root, in a folder that belongs to the node's own user."""
+    _, public = signing.make_keys(tmp_path, "maker")
+    victim = tmp_path / "sudoers"
+    victim.write_text("root only")
+    keys = tmp_path / "trust"
+    keys.mkdir()
+    place = keys / f"{signing.key_id(signing.read_public_key(public))}.pem"
+    place.symlink_to(victim)
+    signing.trust(keys, public)
+    assert victim.read_text() == "root only"
+    assert (place.is_symlink(), place.read_bytes()) == (False, public.read_bytes())
+
+
 def test_a_damaged_trusted_key_is_told_and_not_skipped(tmp_path: Path) -> None:
     (tmp_path / "half.pem").write_text("-----BEGIN PUBLIC KEY-----\nAA")
     with pytest.raises(ProntuarioError, match=r"pack\.key"):
