@@ -52,7 +52,7 @@ class Preparation:
     def verify(self, folder: Path, on_bytes: OnBytes = lambda _: None) -> UpdateManifest:
         """Every check that there is, every byte read; nothing is written. Raises as ``look`` and ``bundle.prove``."""
         manifest = self.look(folder)
-        check_room(manifest, self._place.folder, self._home, free=self._free)
+        self._check_room(manifest)
         return bundle.prove(folder, self._place.trusted(), on_bytes)
 
     def stage(self, folder: Path, on_bytes: OnBytes = lambda _: None) -> State:
@@ -66,7 +66,7 @@ class Preparation:
         if known is not None and not known.ended:
             return self._as_it_was_left(known, folder)
         manifest = self.look(folder)
-        check_room(manifest, self._place.folder, self._home, free=self._free)
+        self._check_room(manifest)
         if known is not None:
             self._place.remember(known)
         staged = bundle.stage(folder, self._place.staged, self._place.trusted(), on_bytes)
@@ -78,6 +78,13 @@ class Preparation:
         state = noted(self._first(manifest, staged), instant(self._clock.now()), "begun")
         self._place.save(state)
         return state
+
+    def _check_room(self, manifest: UpdateManifest) -> None:
+        """What an update that has ended left staged makes room for the next one, so it counts as free."""
+        known, place = self._place.load(), self._place.folder
+        under_way = known is not None and not known.ended
+        left = [] if under_way else [one.lstat().st_size for one in self._place.staged.rglob("*") if one.is_file()]
+        check_room(manifest, place, self._home, free=lambda one: self._free(one) + (sum(left) if one == place else 0))
 
     def _as_it_was_left(self, known: State, folder: Path) -> State:
         """The update under way, if ``folder`` holds the very same one. Raises as ``stage``."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from appliance.operations.updates.fitness import SPARE_BYTES
 from appliance.operations.updates.journal import Place
 from appliance.operations.updates.preparing import Preparation
 from appliance.operations.updates.state import Step
@@ -69,3 +71,22 @@ def test_a_stick_that_shows_one_bundle_and_gives_another_is_refused(
         Preparation(place, home, SystemClock(), migrations=KNOWN, free=changed).stage(stick)
     assert caught.value.kind.code == "update.altered"
     assert place.load() is None
+
+
+def test_what_an_ended_update_left_staged_is_room_for_the_next(
+    place: Place, home: Path, stick: Path, tmp_path: Path
+) -> None:
+    """Nobody is told to free space for which the next staging makes room by itself."""
+    state = Preparation(place, home, SystemClock(), migrations=KNOWN, free=lambda _: ROOM).stage(stick)
+    left = sum(one.stat().st_size for one in place.staged.rglob("*") if one.is_file())
+    told = manifest(FILES, notes_en="Mended.")
+    mended = write_bundle(tmp_path / "mended", told, files=FILES)
+    tables = sum(file.size for part in told.of_kind("table") for file in part.files)
+    needed = told.size + 2 * told.installed_bytes + SPARE_BYTES + tables
+    place.save(msgspec.structs.replace(state, step=Step.ROLLED_BACK))
+    with pytest.raises(ProntuarioError) as caught:
+        Preparation(place, home, SystemClock(), migrations=KNOWN, free=lambda _: needed - left - 1).stage(mended)
+    assert caught.value.kind.code == "update.no_room"
+    ready = Preparation(place, home, SystemClock(), migrations=KNOWN, free=lambda _: needed - left)
+    assert ready.verify(mended) == told
+    assert ready.stage(mended).version == NEW
