@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -22,10 +23,11 @@ from appliance.operations.packs.shelf import Shelf
 from appliance.operations.updates.decide import Seen
 from appliance.operations.updates.errors import BACK, CONSULT, FAILED, HANDOVER, SWITCH
 from appliance.operations.updates.journal import Place
-from appliance.operations.updates.manifest import MANIFEST_NAME, PACK, TABLE, UpdateManifest, decode
+from appliance.operations.updates.manifest import MANIFEST_NAME, PACK, TABLE, UpdateManifest, decode, order
 from appliance.operations.updates.state import State, Step
 from appliance.operations.updates.tables import Tables, as_owner
 from appliance.operations.updates.window import within
+from appliance.plugin_api.errors import ProntuarioError
 
 INSTALL_LIMIT_S: Final = 3600.0
 CONSULT_LIMIT_S: Final = 1200.0
@@ -67,7 +69,14 @@ class MacHands:
             in_step=status.in_sync is not None if leads else status.in_sync == status.node,
             peer_version=str(peer.get("version", "")),
             peer_at_work=bool(peer.get("at_work", False)),
+            peer_fits=self._fits(state, str(peer.get("version", ""))),
         )
+
+    def _fits(self, state: State, peer_version: str) -> bool:
+        """Whether the other node runs a version from which this update may come; what can't be compared is let pass."""
+        with suppress(OSError, ProntuarioError):
+            return order(peer_version) >= order(self._manifest(state).from_version)
+        return True
 
     def _config(self) -> Config | None:
         path = Paths(self._home).config

@@ -25,7 +25,8 @@ class Seen:
 
     ``running``: the version that ``current`` names; ``switching``: an activation was interrupted; ``paired``: two Macs;
     ``leads``: this node serves (None: it does not answer); ``leader``: somebody leads; ``in_step``: the standby may take over;
-    ``peer_version``: empty if not known; ``peer_at_work``: the other one is itself being switched; ``in_window``: now is within
+    ``peer_version``: empty if not known; ``peer_at_work``: the other one is itself being switched;
+    ``peer_fits``: it is no older than the version from which this update may come, or that can't be told; ``in_window``: now is within
     the maintenance window that was given; ``waited_s``: so long this step has been the next one.
     """
 
@@ -37,6 +38,7 @@ class Seen:
     in_step: bool = False
     peer_version: str = ""
     peer_at_work: bool = False
+    peer_fits: bool = True
     in_window: bool = False
     waited_s: float = 0.0
 
@@ -87,6 +89,7 @@ def _turn(state: State, seen: Seen) -> Order:
         "nobody_leads": not seen.leader,
         "other_first": seen.leads,
         "other_silent": not seen.peer_version,  # it may be between two versions, or the only one that could serve
+        "other_too_old": not seen.peer_fits,  # it could not read the new one's database, nor take over
         "other_at_work": seen.peer_at_work,
         "not_in_step": not seen.in_step,
     }

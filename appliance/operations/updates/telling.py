@@ -31,6 +31,10 @@ WAITS: Final[dict[str, tuple[str, str]]] = {
     "nobody_leads": ("nenhum Mac atende agora", "neither Mac serves now"),
     "other_first": ("este Mac atende: o outro vai primeiro", "this Mac serves: the other one goes first"),
     "other_silent": ("o outro Mac não diz em que pé está", "the other Mac does not say how it stands"),
+    "other_too_old": (
+        "o outro Mac é velho demais para esta versão: atualize-o antes",
+        "the other Mac is too old for this version: update it first",
+    ),
     "other_at_work": ("o outro Mac está sendo atualizado", "the other Mac is being updated"),
     "not_in_step": ("a reserva ainda não está em dia", "the standby is not in step yet"),
     "serves_alone": ("este Mac atende sozinho: a volta espera o outro", "this Mac serves alone: the way back waits"),

@@ -144,6 +144,17 @@ def test_what_core_says_of_the_pair(hands: MacHands, home: Path) -> None:
         assert not hands.look(STATE).leader
 
 
+def test_a_node_whose_update_went_back_keeps_the_other_from_leaving_it_two_versions_behind(
+    hands: MacHands, home: Path, tmp_path: Path
+) -> None:
+    """It could not read the database of the one after the next, and nobody would be left to take over."""
+    state = msgspec.structs.replace(STATE, staged=str(write_bundle(tmp_path / "bundle")))
+    told = status(Role.STANDBY, "b", "a")
+    for version, fits in (("0.9.0", False), (OLD, True), (NEW, True), ("unknown", True)):
+        with core(home, cluster_status=lambda _: told, update_peer=lambda _, said=version: {"version": said}):
+            assert hands.look(state).peer_fits is fits
+
+
 def test_a_version_before_this_one_says_nothing_of_the_other_node(hands: MacHands, home: Path) -> None:
     with core(home, cluster_status=lambda _: status(Role.STANDBY, "b", "a")):
         assert (hands.look(STATE).peer_version, hands.look(STATE).peer_at_work) == ("", False)

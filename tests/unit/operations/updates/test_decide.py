@@ -47,6 +47,7 @@ def seen(base: Seen, **changed: object) -> Seen:
         (seen(STANDBY, leads=None), Order("wait", "node_silent")),
         (seen(STANDBY, peer_at_work=True), Order("wait", "other_at_work")),
         (seen(STANDBY, peer_version=""), Order("wait", "other_silent")),
+        (seen(STANDBY, peer_fits=False), Order("wait", "other_too_old")),
         (Seen(OLD), Order("wait", "confirmation")),
         (Seen(OLD, in_window=True), SKIP),
     ],
