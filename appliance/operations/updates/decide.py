@@ -26,8 +26,8 @@ class Seen:
     ``running``: the version that ``current`` names; ``switching``: an activation was interrupted; ``paired``: two Macs;
     ``leads``: this node serves (None: it does not answer); ``leader``: somebody leads; ``in_step``: the standby may take over;
     ``peer_version``: empty if not known; ``peer_at_work``: the other one is itself being switched;
-    ``peer_fits``: it is no older than the version from which this update may come, or that can't be told; ``in_window``: now is within
-    the maintenance window that was given; ``waited_s``: so long this step has been the next one.
+    ``peer_fits``: it is no older than the version from which this update may come, or that can't be told;
+    ``in_window``: now is within the maintenance window that was given; ``waited_s``: so long this step has been the next one.
     """
 
     running: str

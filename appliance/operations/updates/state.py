@@ -1,4 +1,7 @@
-"""Where an update stands: what is written down, durably, before each step and after it."""
+"""Where an update stands: what is written down, durably, before each step and after it.
+
+Fields that are not known are let pass: a newer program that is taken back has written its own, and the one before reads on.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ What = Literal["begun", "done", "skipped", "failed", "asked"]
 """``asked``: a person wants the version before."""
 
 
-class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Entry(msgspec.Struct, frozen=True):
     """One line of an update's history: ``number`` counts from 1, ``at`` is an instant, ``code`` an error's or empty."""
 
     number: int
@@ -46,14 +49,14 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     code: str = ""
 
 
-class Pack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Pack(msgspec.Struct, frozen=True):
     """A model pack that the update brings."""
 
     name: str
     capability: str
 
 
-class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class State(msgspec.Struct, frozen=True, kw_only=True):
     """``run``: its name; ``before``: the version to go back to; ``staged``: the bundle's folder on this machine's disk.
 
     ``switched``: the switch was begun, so the version before may not be running any more; ``packs``: those that

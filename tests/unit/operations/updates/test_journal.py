@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from appliance.operations.updates.journal import Place
-from appliance.operations.updates.state import State, Step, noted
+from appliance.operations.updates.state import Pack, State, Step, noted
 from appliance.plugin_api.errors import ProntuarioError
 from tests.fakes.updates import MAKER, NEW, OLD, STRANGER, make_place, public_pem
 
@@ -53,6 +53,19 @@ def test_files_that_can_t_be_read_are_no_reason_to_begin_anew(place: Place) -> N
         with pytest.raises(ProntuarioError) as caught:
             read()
         assert caught.value.kind.code == "update.state"
+
+
+def test_what_a_newer_program_wrote_is_read_by_the_one_that_it_went_back_to(place: Place) -> None:
+    """``rollback`` is the newer one's command; the older one's core, alerts and next update go on from its file."""
+    state = noted(msgspec.structs.replace(STATE, packs=(Pack("p-1", "chat"),)), "2026-11-21T00:00:00Z", "asked")
+    place.save(state)
+    told = msgspec.json.decode(place.state_file.read_bytes())
+    for one in (told, told["packs"][0], told["entries"][0]):
+        one["of_tomorrow"] = True
+    place.state_file.write_bytes(msgspec.json.encode(told))
+    assert place.load() == state
+    place.past_file.write_bytes(msgspec.json.encode({"newest": NEW, "runs": [told]}))
+    assert place.past().runs == (state,)
 
 
 def test_what_runs_and_where_its_programs_are(place: Place, tmp_path: Path) -> None:
