@@ -29,9 +29,11 @@ fi
 
 mkdir -p "$root/usr/local/bin"
 command=$root/usr/local/bin/prontuario
-rm -f "$command"
-# No link: the launcher finds its version beside itself.
-printf '#!/bin/sh\nexec /Library/Prontuario/current/bin/prontuario "$@"\n' >"$command"
-chmod 755 "$command"
+rm -f "$command.new"
+# No link: the launcher finds its version beside itself. Whole or not at all: on a full disk the one of before is what doctor needs.
+printf '#!/bin/sh\nexec /Library/Prontuario/current/bin/prontuario "$@"\n' >"$command.new"
+chmod 755 "$command.new"
+# -h is macOS's word for "replace a link, don't follow it", -T GNU's.
+mv -fh "$command.new" "$command" 2>/dev/null || mv -fT "$command.new" "$command"
 
 exec "$scripts/activate.sh" "$version" "$root"

@@ -117,6 +117,18 @@ def test_a_setting_that_macos_refuses_is_told_and_does_not_stop_an_update(
     is_whole(running, NEW)
 
 
+def test_a_command_that_can_t_be_written_leaves_the_one_of_before(
+    running: ScratchMac, packages: dict[str, Path]
+) -> None:
+    """Installer failed on a full disk: whoever comes to look types prontuario doctor."""
+    running.program(running.book / "bin" / "chmod", 'case $2 in */local/bin/*) exit 1 ;; esac\nexec /bin/chmod "$@"')
+    assert running.install(packages[NEW]).returncode == 1
+    command = running.root / "usr/local/bin/prontuario"
+    assert command.stat().st_mode & 0o777 == 0o755
+    assert "/Library/Prontuario/current/bin/prontuario" in command.read_text()
+    is_whole(running, OLD)
+
+
 def test_an_upgrade_waits_for_every_job_of_a_pair_s_node(tmp_path: Path, packages: dict[str, Path]) -> None:
     mac = ScratchMac.make(tmp_path, PAIR)
     mac.make_node()

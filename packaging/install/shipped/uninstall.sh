@@ -33,7 +33,7 @@ if [ -e "$root/etc/prontuario/pf.conf" ]; then
   rm -f "$root/etc/prontuario/pf.conf" "$root/etc/pf.anchors/br.prontuario"
   rmdir "$root/etc/prontuario" 2>/dev/null || true
 fi
-rm -f "$root/usr/local/bin/prontuario"
+rm -f "$root/usr/local/bin/prontuario" "$root/usr/local/bin/prontuario.new"
 
 if [ -n "$delete" ]; then
   for path in "$home" /var/log/prontuario; do
