@@ -26,7 +26,7 @@ from appliance.engines.errors import (
     TOO_LARGE,
 )
 from appliance.engines.frames import FrameTooLargeError
-from appliance.engines.poison import PoisonRegister
+from appliance.engines.poison import PoisonRegister, fingerprint
 from appliance.engines.requests import PendingRequest
 from appliance.engines.targets import Line, Target, Targets
 from appliance.plugin_api.engine import CallOptions, EngineSpec, Lane
@@ -61,6 +61,8 @@ class Dispatcher:
         self._ids = itertools.count(1)
         self._service_s = 1.0
         self.poison = PoisonRegister()
+        self._probe = fingerprint(*spec.probe) if spec.probe is not None else b""
+        """Never blamed: a probe that is refused would have a healthy engine killed for ever."""
         self.refusal: Callable[[], ProntuarioError] | None = None
         """When set, new requests are refused with what it makes."""
         self.last_output_at = float("-inf")
@@ -373,7 +375,8 @@ class Dispatcher:
         running = self._targets.own.slots.empty()
         trial, self._trial = self._trial, None
         if blame and running:
-            self.poison.blame(request.mark() for request in ([trial] if trial is not None else running))
+            alive = [trial] if trial is not None else running
+            self.poison.blame({request.mark() for request in alive} - {self._probe})
         for request in reversed(running):
             self._after_death(request)
         self._tell_places_soon()

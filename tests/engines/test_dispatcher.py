@@ -243,6 +243,26 @@ async def test_a_known_poison_is_refused_at_the_door(dispatcher: Dispatcher, lin
     assert dispatcher.waiting == 1
 
 
+async def test_an_engine_that_died_of_its_probe_twice_can_still_prove_itself(line: RecordedLine) -> None:
+    dispatcher = Dispatcher(EngineSpec("echo", "x:y", probe=("kind", b"probe")))
+
+    async def prove() -> list[bytes]:
+        call = CallOptions(Lane.URGENT, user="(health)", idempotent=False)
+        return [piece async for piece in dispatcher.submit("kind", b"probe", call)]
+
+    for _ in range(2):
+        dispatcher.attach(RecordedLine())
+        probe = asyncio.create_task(prove())
+        await settle()
+        dispatcher.detach(blame=True)
+        assert await code_of(probe) == "engine.died"
+    dispatcher.attach(line)
+    probe = asyncio.create_task(prove())
+    await settle()
+    dispatcher.on_output(Output(line.submitted()[0].request_id, b"alive", final=True))
+    assert await probe == [b"alive"]
+
+
 async def test_an_end_without_blame_makes_no_suspects(dispatcher: Dispatcher, line: RecordedLine, ask: Ask) -> None:
     dispatcher.attach(line)
     ask(b"1")
