@@ -68,6 +68,10 @@ class _LaneQueue(Generic[R]):
         for queue in self._users.values():
             yield from queue
 
+    def waiting_of(self, user: str) -> int:
+        """How many of this user's wait."""
+        return len(self._users.get(user, ()))
+
     def last_of_the_greediest(self) -> R:
         """The newest request of the user who has most of them."""
         return max(self._users.values(), key=len)[-1]
@@ -120,12 +124,20 @@ class AdmissionQueue(Generic[R]):
                 return request
         return None
 
-    def gives_way_to(self, lane: Lane) -> R | None:
-        """Who should leave a full queue for a newcomer of ``lane``: of the last lane below it, the newest of the greediest user."""
+    def gives_way_to(self, lane: Lane, user: str) -> R | None:
+        """Who should leave a full queue for a newcomer of ``lane``: of the last lane below it, the newest of the greediest user.
+
+        Where nobody waits below it, the same of its own lane, if that user has more than ``user`` would have: nobody fills the
+        queue for all others. Urgent requests are not weighed against each other.
+        """
         for lower in reversed(_ORDER[_ORDER.index(lane) + 1 :]):
             if self._lanes[lower]:
                 return self._lanes[lower].last_of_the_greediest()
-        return None
+        own = self._lanes[lane]
+        if lane is Lane.URGENT or not own:
+            return None
+        newest = own.last_of_the_greediest()
+        return newest if own.waiting_of(newest.user) > own.waiting_of(user) + 1 else None
 
     def place(self, request: R) -> int:
         """The place of a waiting request, 1 for the next one; an estimate, for newcomers of a higher lane go before it."""

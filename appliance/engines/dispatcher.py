@@ -119,7 +119,7 @@ class Dispatcher:
         if self.refusal is not None:
             raise self.refusal()
         if self._queue.full:
-            self._make_room(options.lane)
+            self._make_room(options)
         loop = asyncio.get_running_loop()
         request = PendingRequest(kind, payload, options, loop.time() + options.deadline_s, span)
         if len(self.poison):
@@ -142,13 +142,13 @@ class Dispatcher:
             span.set("prontuario.request", kind)
             span.set("prontuario.lane", options.lane.value)
 
-    def _make_room(self, lane: Lane) -> None:
-        """In a full queue the least urgent gives way.
+    def _make_room(self, options: CallOptions) -> None:
+        """In a full queue the least urgent gives way, and who fills it to who has less in it.
 
         Raises:
-            ProntuarioError: ``engine.busy`` 429 when nobody waits that is less urgent than ``lane``.
+            ProntuarioError: ``engine.busy`` 429 when there is no such request.
         """
-        leaving = self._queue.gives_way_to(lane)
+        leaving = self._queue.gives_way_to(options.lane, options.user)
         if leaving is None:
             self._count("busy")
             raise self._busy()

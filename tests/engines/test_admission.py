@@ -103,6 +103,26 @@ def test_no_user_waits_for_more_than_one_request_of_each_other_user(users: list[
         assert order.index(user) < len(set(users))
 
 
+def test_in_a_full_lane_only_who_has_more_than_the_newcomer_gives_way() -> None:
+    queue: AdmissionQueue[Ticket] = AdmissionQueue(5)
+    assert queue.gives_way_to(Lane.INTERACTIVE, "caio") is None
+    for number in range(3):
+        queue.push(Ticket("ana", number=number))
+    queue.push(Ticket("bia"))
+    assert queue.gives_way_to(Lane.INTERACTIVE, "caio") == Ticket("ana", number=2)
+    assert queue.gives_way_to(Lane.INTERACTIVE, "bia") == Ticket("ana", number=2)
+    assert queue.gives_way_to(Lane.INTERACTIVE, "ana") is None
+    assert queue.gives_way_to(Lane.BACKGROUND, "caio") is None
+    assert queue.gives_way_to(Lane.URGENT, "ana") == Ticket("ana", number=2)
+
+
+def test_urgent_requests_do_not_give_way_to_each_other() -> None:
+    queue: AdmissionQueue[Ticket] = AdmissionQueue(5)
+    for number in range(5):
+        queue.push(Ticket("ana", Lane.URGENT, number))
+    assert queue.gives_way_to(Lane.URGENT, "bia") is None
+
+
 def test_drain_empties_every_lane() -> None:
     queue: AdmissionQueue[Ticket] = AdmissionQueue(10)
     tickets = {Ticket("ana", lane) for lane in Lane}

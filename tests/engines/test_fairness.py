@@ -235,6 +235,25 @@ def test_in_a_full_queue_the_least_urgent_gives_way_and_may_come_back() -> None:
     assert all(after is not None and after >= 1 for after in busy.retry_after)
 
 
+def test_who_fills_the_queue_gives_way_to_those_who_have_less_in_it() -> None:
+    async def scene() -> Ward:
+        busy = ward(slots=4, queue=20)
+        for _ in range(30):
+            busy.start(busy.ask("greedy"))
+        await asyncio.sleep(0)
+        assert busy.dispatcher.waiting == 20
+        for number in range(10):
+            busy.start(busy.ask(f"user{number}"))
+        await busy.all_answered()
+        return busy
+
+    busy = run_virtually(scene)
+    assert all(len(busy.waits.get(f"user{number}", [])) == 1 for number in range(10))
+    assert set(busy.codes) == {"interactive engine.busy"}
+    assert len(busy.waits["greedy"]) + busy.codes["interactive engine.busy"] == 30
+    assert all(after is not None and after >= 1 for after in busy.retry_after)
+
+
 def test_the_wait_is_measured_by_lane_and_the_childs_figures_are_shown() -> None:
     metrics = Metrics()
     counted = EngineMetrics(metrics)
