@@ -14,6 +14,7 @@ import msgspec
 
 from appliance.care import guard
 from appliance.care.chat.retrieval import Context, Source
+from appliance.care.guard import lexicon
 from appliance.care.guard.evidence import Evidence
 from appliance.care.guard.numbers import fold
 from appliance.care.guard.word_lists import words
@@ -34,6 +35,12 @@ _ABOUT_SILENCE: Final = words("""
     informada anotacao anotacoes dado dados relato relatos prontuario encontrado encontrada encontrei encontramos consta
     constam existe existem aparece aparecem houve sobre paciente nenhum nenhuma
     """)
+_CLAUSE: Final = re.compile(r"[,:](?!\d)|\b(?:e|mas|porem|entretanto|contudo|portanto|entao|logo)\b")
+_ASSERTS: Final = re.compile(
+    r"\b(?:usa|toma|tem|faz|refere|relata|apresenta|podem?|devem?|recomend\w+|suger\w+|prescrev\w+)\b"
+)
+_FIGURES: Final = lexicon.DOSE_UNITS | lexicon.MEASURE_UNITS
+"""What is counted in these is a dose or a finding; "nos últimos 6 meses" only says how far back the record is silent."""
 
 
 class Citation(msgspec.Struct, frozen=True):
@@ -140,15 +147,25 @@ def _opposites(text: str, lines: dict[int, str], carried: Sequence[int]) -> list
 
 
 def _silent(text: str, sources: Sequence[Source]) -> Claim:
-    """Whether the record, all that was read of it, is as silent as the answer says."""
+    """Whether the record, all that was read of it, is as silent as the answer says, and the answer says nothing else."""
     wanted = [token.text for token in Evidence.of(text).content if token.text not in _ABOUT_SILENCE]
     if not wanted:
         return Claim(text, "unsupported", problems=(guard.Problem("invention", text),))
     found = [source for source in sources if any(Evidence.of(source.text).support(word) for word in wanted)]
     if not found:
-        return Claim(text, "absent")
+        besides = tuple(guard.Problem("invention", clause) for clause in _besides(text))
+        return Claim(text, "unsupported", problems=besides) if besides else Claim(text, "absent")
     known = {source.number: source for source in found}
     return Claim(text, "contradicted", conflicts=_citations(list(known)[:MOST_CITED], known))
+
+
+def _besides(text: str) -> Iterator[str]:
+    """The clauses that do not speak of silence but of the patient: "não há registro de alergia, mas pode usar 5 mg"."""
+    for clause in _CLAUSE.split(fold(text)):
+        told = Evidence.of(clause)
+        figures = told.structured("pair") or any(amount.unit in _FIGURES for amount in told.amounts)
+        if not _SILENCE.search(clause) and (figures or _ASSERTS.search(clause)):
+            yield clause.strip()
 
 
 def _citations(numbers: Sequence[int], sources: dict[int, Source]) -> tuple[Citation, ...]:

@@ -67,6 +67,10 @@ def test_what_the_record_carries_is_cited_with_resource_and_version(sentence: st
         ("Não há menção.", "unsupported"),
         ("Não há registro de infarto.", "absent"),
         ("Não encontrei informações sobre tabagismo.", "absent"),
+        ("Não há registro de infarto, trombose ou cirurgia.", "absent"),
+        ("Não há registro de infarto, mas pode usar varfarina.", "unsupported"),
+        ("Não há registro de infarto e a dose de varfarina é 5 mg.", "unsupported"),
+        ("Toma varfarina, não há registro de infarto.", "unsupported"),
     ],
 )
 def test_what_the_record_does_not_carry_is_marked(sentence: str, status: str) -> None:
