@@ -40,6 +40,9 @@ RETRY_S: Final = 2.0
 UTTERANCE_LIMIT_S: Final = 120.0
 _CHUNKS_AT_ONCE: Final = 64
 _FINAL_REASONS: Final = frozenset({SUPERSEDED, LIVE_UNSUPPORTED, NOT_FOUND})
+_OWN_FAULTS: Final = frozenset({413, 422})
+"""A language that the model does not know, an utterance that kills it: a recording would meet these again, and every try hears
+all of it from the beginning."""
 
 
 class _OverError(Exception):
@@ -120,7 +123,7 @@ class LiveHearing:
             except _OverError:
                 return
             except ProntuarioError as error:
-                final = error.kind in _FINAL_REASONS
+                final = error.kind in _FINAL_REASONS or error.kind.status in _OWN_FAULTS
                 pause_s = max(RETRY_S, error.retry_after or 0.0)
                 told = {"available": False, "code": error.kind.code, "retry_after": None if final else pause_s}
                 self._broker.publish(dictation_id, "live", **told)

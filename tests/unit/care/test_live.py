@@ -14,6 +14,7 @@ import pytest
 from appliance.care import transcripts
 from appliance.care.live import LiveHearing
 from appliance.care.model import Segment
+from appliance.engines.errors import POISON
 from appliance.plugin_api import capabilities
 from appliance.plugin_api.capabilities import ModelInfo, TranscriptionOptions
 from appliance.plugin_api.engine import CallOptions
@@ -225,6 +226,17 @@ async def test_a_model_that_fails_is_asked_again_and_says_so(
     assert watched.named("live") == [{"available": False, "code": "unavailable", "retry_after": 0.05}]
     assert [segment.text for segment in await segments(ward, dictation.id)] == ["tosse", "febre", "dor"]
     assert speech.heard == [1, 2, 3]
+
+
+async def test_what_the_recording_itself_meets_is_not_tried_again(ward: Ward, speech: SecondHearer) -> None:
+    speech.failures = [POISON(engine="whisper")]
+    dictation = await ward.open()
+    async with watching(ward, dictation.id) as watched:
+        await ward.send(dictation.id, 0, recording(3))
+        await watched.until(lambda: bool(watched.named("live")))
+        await watched.until(lambda: ward.consults.live.followed == 0)
+    assert watched.named("live") == [{"available": False, "code": "engine.poison", "retry_after": None}]
+    assert speech.heard == [1]
 
 
 async def test_a_model_that_is_not_ready_is_waited_for(
