@@ -23,6 +23,9 @@ LANGUAGE = define(
     pt=("O modelo não conhece o idioma {language}.", "Use um código ISO 639-1, como pt."),
     en=("The model does not know the language {language}.", "Use an ISO 639-1 code such as pt."),
 )
+UNHEARD: Final = "[trecho não transcrito]"
+"""Stands for an utterance that brought the engine down twice: whoever reads it can listen to those seconds."""
+_POISON: Final = "engine.poison"
 _GUESS_S: Final = 5.0
 """A guess that takes longer is of no use: the speaker has gone on."""
 
@@ -95,7 +98,7 @@ class WhisperSpeechToText:
     async def _hear(self, cut: Cut, options: TranscriptionOptions, call: CallOptions) -> Segment | None:
         """A final cut as the caller asked for it; a guess only where nobody waits for the engine, and behind all others."""
         if cut.final:
-            return _segment(cut, await self._one(cut, options, call))
+            return await self._final(cut, options, call)
         if self._engine.waiting:
             return None
         plain = msgspec.structs.replace(options, word_times=False)
@@ -103,6 +106,15 @@ class WhisperSpeechToText:
         with suppress(ProntuarioError):
             return _segment(cut, await self._one(cut, plain, modest))
         return None
+
+    async def _final(self, cut: Cut, options: TranscriptionOptions, call: CallOptions) -> Segment | None:
+        """What was said. One utterance that no engine survives is named as a hole, and does not cost the rest of the recording."""
+        try:
+            return _segment(cut, await self._one(cut, options, call))
+        except ProntuarioError as error:
+            if error.kind.code != _POISON:
+                raise
+            return Segment(round(cut.start, 3), round(cut.end, 3), UNHEARD, 0.0)
 
     async def _one(self, cut: Cut, options: TranscriptionOptions, call: CallOptions) -> Transcript:
         utterance = Utterance(cut.pcm, options.language, options.prompt, options.temperature, options.word_times)

@@ -10,14 +10,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from appliance.engines.errors import BUSY, REJECTED
+from appliance.engines.errors import BUSY, POISON, REJECTED
 from appliance.plugin_api.capabilities import Segment, TranscriptionOptions
 from appliance.plugin_api.engine import CallOptions, Lane
 from appliance.plugin_api.errors import UNAVAILABLE, ProntuarioError
 from appliance.plugin_api.testing import InProcessEngine, check_speech_to_text
 from plugins.whisper_stt.engine import WhisperEngine
 from plugins.whisper_stt.messages import TimedWord, Transcript, Utterance
-from plugins.whisper_stt.provider import WhisperSpeechToText
+from plugins.whisper_stt.provider import UNHEARD, WhisperSpeechToText
 from tests.fakes.scripted_engine import ScriptedEngine
 from tests.plugins import sounds
 
@@ -167,6 +167,20 @@ async def test_an_engine_that_fails_ends_the_stream_after_what_came_before() -> 
     assert caught.value.kind is BUSY
     assert [segment.text for segment in got] == ["frase 0", "frase 1"]
     assert engine.running == 0
+
+
+async def test_an_utterance_that_brings_the_engine_down_is_a_hole_and_not_the_end() -> None:
+    async def second_kills(number: int, _payload: bytes) -> list[bytes]:
+        if number == 1:
+            raise POISON(engine="whisper")
+        return transcript(f"frase {number}")
+
+    segments = await all_segments(provider(ScriptedEngine(second_kills)), long_sentences())
+    assert [segment.text for segment in segments[:3]] == ["frase 0", UNHEARD, "frase 2"]
+    assert len(segments) >= SENTENCES
+    hole = segments[1]
+    assert segments[0].end <= hole.start < hole.end <= segments[2].start
+    assert (hole.confidence, hole.final) == (0.0, True)
 
 
 async def test_audio_that_fails_midway_gives_what_was_heard_and_then_the_error() -> None:
