@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection
 from typing import Annotated
 
@@ -14,7 +15,7 @@ MAX_SENTENCES = 400
 
 
 class SentenceEdit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A sentence as it shall be. With the ``id`` of an existing one and the same text it keeps its origin and verdict.
+    """A sentence as it shall be. With the ``id`` of an existing one and the same words it keeps its origin and verdict.
 
     ``accepted``: let a sentence stand that the guard could not support.
     """
@@ -97,7 +98,13 @@ def _sentence(
         if number not in known:
             raise errors.UNKNOWN_SEGMENT(field="segments", number=number)
     identifier = fresh.take(edit.id)
-    if old is not None and identifier == old.id and edit.text == old.text and tuple(cited) == old.segments:
+    same = old is not None and identifier == old.id and _words(edit.text) == _words(old.text)
+    if old is not None and same and tuple(cited) == old.segments:
         accepted = editor if edit.accepted and not old.resolved else old.accepted_by
         return msgspec.structs.replace(old, accepted_by=accepted)
     return Sentence(identifier, edit.text, tuple(cited), "human")
+
+
+def _words(text: str) -> str:
+    """The text as a person sees it: a client that trims or composes differently has not written the sentence anew."""
+    return " ".join(unicodedata.normalize("NFC", text).split())

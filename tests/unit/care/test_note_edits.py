@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import unicodedata
+
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,6 +48,23 @@ def test_order_may_change_and_sentences_may_go() -> None:
 def test_whatever_a_person_changes_is_theirs(edit: SentenceEdit) -> None:
     (changed,) = after(edit)
     assert (changed.origin, changed.verdict, changed.text) == ("human", None, edit.text)
+
+
+@pytest.mark.parametrize("text", [" Febre de 39 graus. ", "Febre  de 39\u00a0graus.\n", "Febre de 39 graus.\r\n"])
+def test_white_space_answers_for_no_sentence(text: str) -> None:
+    kept = after(SentenceEdit(text, "s2"))
+    assert kept == (SENTENCES[1],)
+    assert not kept[0].resolved
+    assert after(SentenceEdit(text, "s2", accepted=True))[0].accepted_by == "ana"
+
+
+def test_another_composition_of_the_same_letters_is_the_same_sentence() -> None:
+    composed = Sentence("s1", "Não há tosse.", (1,), "ai", BAD)
+    content = msgspec.structs.replace(CONTENT, sections=(Section("S", (composed,)),))
+    apart = unicodedata.normalize("NFD", composed.text)
+    assert apart != composed.text
+    (section, *_) = apply(content, [SectionEdit("S", (SentenceEdit(apart, "s1"),))], editor="ana", known=KNOWN).sections
+    assert section.sentences == (composed,)
 
 
 def test_a_rewritten_sentence_keeps_its_links_unless_told_otherwise() -> None:
