@@ -101,8 +101,14 @@ def add(tx: Transaction, dictation: Dictation, new: Sequence[Segment], now: str)
 
 
 def finish(tx: Transaction, dictation: Dictation, *, ai: Ai, audio_s: float, truncated: bool, now: str) -> Dictation:
-    """Close the transcript and ask for a draft; without any segment the dictation ends as ``no_speech``."""
+    """Close the transcript and ask for a draft; without any segment the dictation ends as ``no_speech``.
+
+    A model that is just starting again can't tell its hash: then it is that of the one that heard the segments.
+    """
     _still_mine(tx, dictation)
+    heard_by = dictations.get(tx, dictation.id).heard_by
+    if heard_by and not ai.sha256:
+        ai = msgspec.structs.replace(ai, sha256=heard_by)
     found = segments(tx, dictation.id)
     heard = {"audio_s": audio_s, "truncated": int(truncated)}
     if not found:

@@ -149,6 +149,22 @@ async def test_the_transcription_goes_on_after_what_was_final(ward: Ward, speech
     assert speech.heard == [1, 2, 3, 4]
 
 
+async def test_a_transcript_names_its_model_although_that_is_just_starting_again(
+    ward: Ward, speech: SecondHearer
+) -> None:
+    dictation = await ward.open()
+    async with watching(ward, dictation.id) as watched:
+        await ward.send(dictation.id, 0, recording(2))
+        await watched.until(lambda: len(watched.named("segment")) == 2)
+    await ward.consults.live.stop()
+    heard_by, speech.sha256, speech.ready = speech.sha256, "", False
+    await ward.complete(dictation.id, 1)
+    done = await ward.until(dictation.id, "drafted", "failed")
+    transcript = await ward.store.read(lambda q: transcripts.get(q, done))
+    assert [segment.text for segment in transcript.segments] == ["tosse", "febre"]
+    assert transcript.ai.sha256 == heard_by
+
+
 async def test_completing_ends_the_live_hearing_and_leaves_one_transcript(ward: Ward, speech: SecondHearer) -> None:
     dictation = await ward.open()
     async with watching(ward, dictation.id) as watched:
