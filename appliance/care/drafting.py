@@ -6,6 +6,7 @@ there is a result: what it fails to draft stands verbatim in the note.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from itertools import count
@@ -84,7 +85,8 @@ async def write_draft(
         fallback=bool(reasons),
         fallback_reason=reasons[0] if reasons else None,
     )
-    return _assemble(parts, ai, transcript_sha256)
+    # In a thread: the guard reads hundreds of sentences of a long consult, and nothing else must wait for that.
+    return await asyncio.to_thread(_assemble, parts, ai, transcript_sha256)
 
 
 def verbatim(segments: Sequence[Segment], transcript_sha256: str, reason: str) -> Content:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import re
+import threading
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.care import guard
 from appliance.care.drafting import WIDEST, parse, uncited, verbatim, write_draft
 from appliance.care.model import SECTION_CODES, Content, Segment
 from appliance.plugin_api.engine import CallOptions
@@ -52,6 +55,20 @@ async def test_a_long_consult_is_drafted_in_parts_without_a_gap() -> None:
     assert [s.segments[0] for s in content.sentences()] == list(range(1, WIDEST * 2 + 6))
     assert len({s.id for s in content.sentences()}) == len(content.sentences())
     assert uncited(content, speech(WIDEST * 2 + 5)) == []
+
+
+async def test_the_guard_reads_a_draft_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    check, threads = guard.check_sentence, set[int]()
+
+    def noted(text: str, segments: Sequence[int], transcript: Mapping[int, str]) -> guard.Verdict:
+        threads.add(threading.get_ident())
+        return check(text, segments, transcript)
+
+    monkeypatch.setattr(guard, "check_sentence", noted)
+    content = await drafted(ScriptedChat([echo]), speech(3))
+    assert len(content.sentences()) == 3
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 @pytest.mark.parametrize("limit", [1, 3, 7])
