@@ -149,6 +149,16 @@ def test_any_text_is_one_short_line_that_numbers_no_source(kind: str, text: str)
         assert not set(line) & set("[]\n\r\t\x00")
 
 
+def test_a_long_report_is_told_to_its_end_and_parted_between_sentences() -> None:
+    sentences = [f"Segmento {number} sem sinais de trombose." for number in range(40)]
+    sentences.append("Nódulo de 8 mm no lobo superior direito.")
+    report = {"resourceType": "DiagnosticReport", "status": "final", "code": concept("TC de tórax")}
+    told = statements(report | {"conclusion": " ".join(sentences)})
+    assert len(told) > 1
+    assert " ".join(told) == f"TC de tórax: {' '.join(sentences)}"
+    assert all(line.endswith(".") and len(line) <= LONGEST for line in told)
+
+
 @settings(deadline=None, max_examples=50)
 @given(st.dictionaries(st.sampled_from(["code", "component", "name", "section", "valueQuantity"]), st.just({})))
 def test_empty_elements_say_nothing_and_break_nothing(parts: dict[str, Any]) -> None:
