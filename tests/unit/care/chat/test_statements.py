@@ -152,7 +152,7 @@ def test_any_text_is_one_short_line_that_numbers_no_source(kind: str, text: str)
 def test_a_long_report_is_told_to_its_end_and_parted_between_sentences() -> None:
     sentences = [f"Segmento {number} sem sinais de trombose." for number in range(40)]
     sentences.append("Nódulo de 8 mm no lobo superior direito.")
-    report = {"resourceType": "DiagnosticReport", "status": "final", "code": concept("TC de tórax")}
+    report: dict[str, Any] = {"resourceType": "DiagnosticReport", "status": "final", "code": concept("TC de tórax")}
     told = statements(report | {"conclusion": " ".join(sentences)})
     assert len(told) > 1
     assert " ".join(told) == f"TC de tórax: {' '.join(sentences)}"
