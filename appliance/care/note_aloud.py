@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from appliance.care.model import Note, SectionCode, Sentence
+from appliance.care.record_forms import UNSUPPORTED
 from appliance.care.templates.layout import arrange
 
 _STATES: Final = {
@@ -14,7 +15,6 @@ _STATES: Final = {
     "amended": "Nota assinada, depois emendada por outra.",
 }
 _TITLES: Final[dict[SectionCode, str]] = {"S": "Subjetivo", "O": "Objetivo", "A": "Avaliação", "P": "Plano"}
-_UNRESOLVED: Final = "Atenção, frase sem apoio no ditado:"
 _EMPTY: Final = "A nota não tem texto."
 
 
@@ -30,4 +30,4 @@ def text_of(note: Note) -> str:
 def _said(sentence: Sentence) -> str:
     text = sentence.text.strip()
     stopped = text if text.endswith((".", "!", "?")) else f"{text}."
-    return stopped if sentence.resolved else f"{_UNRESOLVED} {stopped}"
+    return stopped if sentence.resolved else f"{UNSUPPORTED} {stopped}"

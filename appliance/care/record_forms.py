@@ -13,6 +13,8 @@ from appliance.care.model import Content, Dictation, Note, SectionCode, Segment,
 from appliance.care.templates.layout import arrange
 
 EXTENSION: Final = "urn:prontuario:extension:"
+UNSUPPORTED: Final = "Atenção, frase sem apoio no ditado:"
+"""Stands before a draft's sentence that nobody has answered for, wherever the draft is read; a signed note has none."""
 IMMUTABLE: Final = {"system": "urn:prontuario:immutable", "code": "signed"}
 _LOINC: Final = "http://loinc.org"
 _TITLES: Final[dict[SectionCode, tuple[str, str, str]]] = {
@@ -110,8 +112,8 @@ def _coding(code: str | None, displays: dict[str, str]) -> dict[str, Any]:
 def _section(
     title: str, code: dict[str, Any], sentences: Sequence[Sentence], segments: dict[int, Segment]
 ) -> dict[str, Any]:
-    paragraphs = "".join(f"<p>{escape(clean(sentence.text))}</p>" for sentence in sentences)
-    links = [_link(index, sentence.origin, sentence.segments, segments) for index, sentence in enumerate(sentences)]
+    paragraphs = "".join(f"<p>{escape(clean(_shown(sentence)))}</p>" for sentence in sentences)
+    links = [_link(index, sentence, segments) for index, sentence in enumerate(sentences)]
     return {
         "extension": links,
         "title": title,
@@ -120,13 +122,20 @@ def _section(
     }
 
 
-def _link(index: int, origin: str, cited: tuple[int, ...], segments: dict[int, Segment]) -> dict[str, Any]:
-    """Which paragraph came from which seconds of the recording."""
+def _shown(sentence: Sentence) -> str:
+    return sentence.text if sentence.resolved else f"{UNSUPPORTED} {sentence.text}"
+
+
+def _link(index: int, sentence: Sentence, segments: dict[int, Segment]) -> dict[str, Any]:
+    """Which paragraph came from which seconds of the recording; where they do not carry it, and who let it stand."""
     parts: list[dict[str, Any]] = [
         {"url": "paragraph", "valueUnsignedInt": index},
-        {"url": "origin", "valueCode": origin},
+        {"url": "origin", "valueCode": sentence.origin},
     ]
-    for number in cited:
+    if sentence.verdict is not None and not sentence.verdict.supported:
+        parts.append({"url": "unsupported", "valueBoolean": True})
+        parts += [{"url": "accepted-by", "valueString": sentence.accepted_by}] if sentence.accepted_by else []
+    for number in sentence.segments:
         if number in segments:
             seconds = {
                 "low": _seconds(segments[number].start),

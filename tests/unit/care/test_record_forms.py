@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from appliance.care.guard import Verdict, check_fact
 from appliance.care.model import SECTION_CODES, Ai, Content, Dictation, Fact, Note, Section, Segment, Sentence
 from appliance.care.note_schema import FACT_KINDS, answer_schema, messages
-from appliance.care.record_forms import audio_document, composition
+from appliance.care.record_forms import UNSUPPORTED, audio_document, composition
 from appliance.care.vitals import observations
 from appliance.records.validation import validate
 
@@ -97,6 +97,24 @@ def test_any_text_makes_a_valid_composition(text: str) -> None:
     resource = composition(note_of(Sentence("s1", text, (1, 7), "human")), DICTATION, SEGMENTS, NOW)
     validate(resource)
     assert resource["section"][0]["title"] == "Objetivo"
+
+
+def test_the_record_shows_which_sentences_nothing_carries_and_who_let_them_stand() -> None:
+    bad = Verdict(supported=False)
+    texts = ("Febre de 39 graus.", "Dor no peito.", "Refere tosse.")
+    doubtful, accepted, carried = (
+        Sentence("s1", texts[0], (1,), "ai", bad),
+        Sentence("s2", texts[1], (1,), "ai", bad, accepted_by="u1"),
+        Sentence("s3", texts[2], (1,), "ai", Verdict(supported=True)),
+    )
+    resource = composition(note_of(doubtful, accepted, carried), DICTATION, SEGMENTS, NOW)
+    validate(resource)
+    (section,) = resource["section"]
+    shown = (f"{UNSUPPORTED} {texts[0]}", *texts[1:])
+    assert "".join(f"<p>{text}</p>" for text in shown) in section["text"]["div"]
+    told = [{part["url"]: part for part in link["extension"]} for link in section["extension"]]
+    assert [parts.get("unsupported", {}).get("valueBoolean") for parts in told] == [True, True, None]
+    assert [parts.get("accepted-by", {}).get("valueString") for parts in told] == [None, "u1", None]
 
 
 def test_an_empty_note_makes_a_valid_composition_too() -> None:
