@@ -169,7 +169,11 @@ class EngineSupervisor:
         self._reset.set()
 
     def restart(self) -> None:
-        """End the child and start another; idempotent requests that were not answered yet run again."""
+        """End the child and start another; idempotent requests that were not answered yet run again.
+
+        A person says so, and means a new beginning: poisonous requests are forgotten.
+        """
+        self._dispatcher.poison.clear()
         if self._process is not None:
             self._process.kill("restart asked")
 

@@ -6,6 +6,8 @@ import pytest
 from appliance.engines.circuit import DEATHS, PAUSE_S, WINDOW_S, Circuit
 from appliance.engines.ledger import MemoryLedger
 from appliance.engines.poison import PoisonRegister, fingerprint
+from appliance.engines.supervisor import EngineSupervisor
+from appliance.plugin_api.engine import EngineSpec
 from appliance.plugin_api.errors import ProntuarioError
 
 
@@ -71,6 +73,16 @@ def test_twins_at_one_death_count_as_one() -> None:
     mark = fingerprint("chat", b"same")
     register.blame([mark, mark, mark])
     assert not register.poisonous(mark)
+
+
+async def test_a_restart_by_hand_gives_what_was_refused_another_chance() -> None:
+    engine = EngineSupervisor(EngineSpec("echo", "x:y"), MemoryLedger(1 << 20))
+    mark = fingerprint("chat", b"accused")
+    for _ in range(2):
+        engine.requests.poison.blame([mark])
+    assert engine.requests.poison.poisonous(mark)
+    engine.restart()
+    assert not engine.requests.poison.suspect(mark)
 
 
 def test_an_acquitted_request_is_no_suspect_any_more() -> None:
