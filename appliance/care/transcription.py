@@ -32,7 +32,9 @@ from appliance.telemetry.clock import Clock, instant
 from appliance.telemetry.logs import get_logger
 
 log = get_logger("transcription")
-MAX_ATTEMPTS: Final = 6
+MAX_ATTEMPTS: Final = 9
+"""Two minutes at least: an engine that died too often rests for half a minute and then loads its model, and nobody should have to
+ask again for what was dictated meanwhile."""
 LIMIT_S: Final = 6 * 3600.0
 _TRANSIENT: Final = frozenset({429, 500, 502, 503, 504, 507})
 _SECONDS_PER_HOUR: Final = 3600
