@@ -183,6 +183,7 @@ class QuartHost:
             inbox=connection.queue,
             send=peer.send,
             close=peer.close,
+            record=lambda: self._door.record(session, 101, "WEBSOCKET"),
             may_continue=lambda: self._door.still_admitted(session, token),
             recheck_s=self._recheck_s,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Final
 
 import msgspec
@@ -25,7 +25,18 @@ _GONE: Final = object()
 class Session(Visit):
     """Implements ``plugin_api.http.WebSocketSession`` over callables that the host provides."""
 
-    __slots__ = ("_checked", "_close", "_inbox", "_may_continue", "_recheck_s", "_send", "closed", "draining")
+    __slots__ = (
+        "_checked",
+        "_close",
+        "_inbox",
+        "_may_continue",
+        "_named",
+        "_recheck_s",
+        "_record",
+        "_send",
+        "closed",
+        "draining",
+    )
 
     def __init__(
         self,
@@ -36,6 +47,7 @@ class Session(Visit):
         inbox: asyncio.Queue[Any],
         send: Callable[[str | bytes], Awaitable[None]],
         close: Callable[[int, str], Awaitable[None]],
+        record: Callable[[], Awaitable[None]],
         may_continue: Callable[[], Awaitable[bool]],
         recheck_s: float,
     ) -> None:
@@ -43,6 +55,8 @@ class Session(Visit):
         self._inbox = inbox
         self._send = send
         self._close = close
+        self._record = record
+        self._named = False
         self._may_continue = may_continue
         self._recheck_s = recheck_s
         self._checked = asyncio.get_running_loop().time()
@@ -67,9 +81,22 @@ class Session(Visit):
                 return message  # type: ignore[no-any-return]
         return None
 
+    def about(self, *, patient: str | Collection[str] | None = None, resource: str | None = None) -> None:
+        """See ``plugin_api.http.Request.about``: the session's beginning was recorded before the handler knew whose data it is."""
+        before = self.about_patients, self.about_resource
+        super().about(patient=patient, resource=resource)
+        self._named = self._named or (self.about_patients, self.about_resource) != before
+
     async def send(self, message: Any) -> None:
-        """``bytes`` as binary, everything else as JSON text. Silently dropped once closed."""
+        """``bytes`` as binary, everything else as JSON text, once it is recorded whose data it is. Dropped once closed.
+
+        Raises:
+            ProntuarioError: ``audit.unavailable`` 503; nothing was sent.
+        """
         if not self.closed:
+            if self._named:
+                await self._record()
+                self._named = False
             await self._send(message if isinstance(message, bytes) else msgspec.json.encode(message).decode())
 
     async def close(self, code: int = 1000, reason: str = "") -> None:

@@ -46,6 +46,13 @@ async def open_to_all(session: WebSocketSession) -> None:
     await session.send("welcome")
 
 
+async def of_a_patient(session: WebSocketSession) -> None:
+    session.about(patient="Patient/7", resource="Dictation/1")
+    for word in ("dor", "há dois dias"):
+        await session.send(word)
+    await session.receive()
+
+
 async def live(_request: Request) -> Reply:
     return Reply(body="http")
 
@@ -53,6 +60,7 @@ async def live(_request: Request) -> Reply:
 ROUTES = [
     WebSocketRoute("/api/echo/{room}", "dictation.write", echo, "Echo"),
     WebSocketRoute("/api/talk", "dictation.write", talk_only, "Talk"),
+    WebSocketRoute("/api/patient", "dictation.write", of_a_patient, "Of a patient"),
     WebSocketRoute("/api/public", PUBLIC, open_to_all, "For all"),
     Route("GET", "/api/echo/{room}", "record.read", live, "The same address over HTTP"),
 ]
@@ -91,6 +99,21 @@ async def test_a_conversation(api: ApiUnderTest) -> None:
     await eventually(lambda: "7" in ended)
     (row,) = await api.audit_rows(route="/api/echo/{room}")
     assert (row.event.user_id, row.event.method, row.event.status) == (phone.user_id, "WEBSOCKET", 101)
+
+
+async def test_whose_data_a_conversation_shows_is_recorded_before_it_is_shown(api: ApiUnderTest) -> None:
+    phone = await api.phone()
+    async with dial(api, "/api/patient", phone) as socket:
+        assert json.loads(await socket.recv()) == "dor"
+        shown = await api.audit_rows(route="/api/patient")
+        assert json.loads(await socket.recv()) == "há dois dias"
+    events = [row.event for row in await api.audit_rows(route="/api/patient")]
+    assert [(one.method, one.status, one.patient, one.resource) for one in events] == [
+        ("WEBSOCKET", 101, None, ""),
+        ("WEBSOCKET", 101, "Patient/7", "Dictation/1"),
+    ]
+    assert [row.event for row in shown] == events, "recorded before the first word left, and once"
+    assert {one.user_id for one in events} == {phone.user_id}
 
 
 async def test_the_same_address_may_speak_http_too(api: ApiUnderTest) -> None:
