@@ -138,6 +138,13 @@ class ApiRequest(Visit):
     def method(self) -> str:
         return str(self.scope["method"])
 
+    def about(self, *, patient: str | Collection[str] | None = None, resource: str | None = None) -> None:
+        """See ``plugin_api.http.Request.about``; what is named after a commit is not in its event, and gets one of its own."""
+        before = self.about_patients, self.about_resource
+        super().about(patient=patient, resource=resource)
+        if (self.about_patients, self.about_resource) != before:
+            self.recorded = False
+
     @property
     def digest(self) -> str:
         """SHA-256 of the body as far as it was read."""

@@ -116,7 +116,7 @@ class WriteHandlers:
     async def _batch(self, request: Request, body: dict[str, Any]) -> Reply:
         """Each entry on its own: one that fails hurts no other (FHIR R4 §3.1.0.11.1)."""
         answers: list[dict[str, Any]] = []
-        done: list[Outcome] = []
+        read: list[Outcome] = []
         for alone in batch_requests(body):
             try:
                 (entry,) = checked_entries(alone, "transaction")
@@ -125,9 +125,10 @@ class WriteHandlers:
                 failed = {"status": str(error.kind.status), "outcome": outcome(error, request.language)}
                 answers.append({"response": failed})
             else:
-                done.append(one)
+                if entry.method == "GET":  # a write has named itself, in its own event
+                    read.append(one)
                 answers.append(outcome_entry(base_url(request), one, full=True))
-        _about_outcomes(request, done)
+        _about_outcomes(request, read)
         return _bundle_reply("batch-response", answers)
 
     async def _alone(self, request: Request, entry: Entry, bundle: dict[str, Any]) -> Outcome:

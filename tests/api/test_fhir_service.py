@@ -149,6 +149,22 @@ async def test_a_failing_transaction_keeps_nothing_but_a_batch_keeps_the_good(cl
     assert [entry["response"]["status"] for entry in reads] == ["200 OK", "404", "422"]
 
 
+async def test_what_a_batch_reads_is_recorded_even_if_it_also_writes(
+    api: ApiUnderTest, client: httpx.AsyncClient
+) -> None:
+    seen = [(await post(client, PATIENT)).json()["id"] for _ in range(2)]
+    reads = [{"request": {"method": "GET", "url": f"Patient/{one}"}} for one in seen]
+    write = {"resource": PATIENT, "request": {"method": "POST", "url": "Patient"}}
+    batch = {"resourceType": "Bundle", "type": "batch", "entry": [reads[0], write, reads[1]]}
+    done = (await post(client, batch, "/")).json()["entry"]
+    assert [entry["response"]["status"] for entry in done] == ["200 OK", "201 Created", "200 OK"]
+    written, told = [row.event for row in (await api.audit_rows(route="/fhir/R4"))[-2:]]
+    made = f"Patient/{done[1]['resource']['id']}"
+    assert (written.patient, written.resource) == (made, made)
+    assert set(told.patients) == {made, *(f"Patient/{one}" for one in seen)}
+    assert told.resource == " ".join(f"Patient/{one}" for one in seen)
+
+
 @pytest.mark.parametrize(
     "body",
     [[], {}, {"resourceType": "Bundle"}, {"resourceType": "Bundle", "type": "searchset"}, {"type": "batch"}, PATIENT],
