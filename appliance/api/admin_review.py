@@ -5,7 +5,7 @@ Nothing is merged here either: what a decision means for the record is done ther
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Final, get_args
 
@@ -54,7 +54,7 @@ def review_routes(store: Store, now: Callable[[], datetime]) -> list[AnyRoute]:
 
     async def listing(request: Request) -> Reply:
         view = await store.read(lambda q: _look(q, request.principal))
-        request.about(patient=sorted({row.patient for row in view.rows if row.patient}), resource=RESOURCE)
+        request.about(patient=_references(row.patient for row in view.rows), resource=RESOURCE)
         return Reply(body=view)
 
     async def decide(request: Request) -> Reply:
@@ -62,7 +62,7 @@ def review_routes(store: Store, now: Callable[[], datetime]) -> list[AnyRoute]:
         note = _checked(given)
         rows = await store.read(lambda q: [row for row in (find(q, one) for one in given.ids) if row is not None])
         request.about(
-            patient=sorted({patient for patient in map(patient_of, rows) if patient}),
+            patient=_references(map(patient_of, rows)),
             resource=f"{RESOURCE}/{given.ids[0]}" if len(given.ids) == 1 else RESOURCE,
         )
         if not note and any(subject_of(row.row.table) in _PEOPLES for row in rows):
@@ -82,6 +82,11 @@ def review_routes(store: Store, now: Callable[[], datetime]) -> list[AnyRoute]:
         Route("POST", PREFIX + "/decide", "node.manage", decide, "Note what people decided about rows of the review queue",
               request=Decided, response=DecidedCount, tag=TAG),
     ]  # fmt: skip
+
+
+def _references(patients: Iterable[str]) -> list[str]:
+    """As everywhere in the audit log, where people ask for ``Patient/12``."""
+    return sorted({f"Patient/{patient}" for patient in patients if patient})
 
 
 def _checked(given: Decided) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from appliance.api.audit_export import AuditExporter
+from appliance.api.audit_export import AuditExporter, patient_asked_for
 from appliance.api.identity_query import parse_number, whole_number
 from appliance.api.identity_shapes import AuditPage, ConsistencyProof, InclusionProof
 from appliance.plugin_api.errors import BUSY, NOT_FOUND
@@ -30,7 +30,7 @@ class _AuditApi:
 
     async def list(self, request: Request) -> Reply:
         limit, before = whole_number(request, "limit", 100, _PAGE), whole_number(request, "before", (1 << 62) - 1)
-        user_id, patient = request.query.get("user"), request.query.get("patient")
+        user_id, patient = request.query.get("user"), patient_asked_for(request)
         request.about(patient=patient, resource="audit")
         found = await self._store.read(
             lambda q: audit.read_events(q, before=before, limit=limit, user_id=user_id, patient=patient)

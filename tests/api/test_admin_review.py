@@ -106,6 +106,17 @@ async def test_who_may_read_the_record_would_see_it_side_by_side(api: AdminApi) 
     assert told["security_user"]["password_hash"].withheld, "nobody reads a secret"
 
 
+async def test_who_looked_is_found_by_the_patient_as_auditors_ask_for_one(api: AdminApi, people: Clients) -> None:
+    shown = {row.patient for row in (await queue(people["it"])).rows if row.patient}
+    assert {"p-7", "p-9"} <= shown
+    for patient in shown:
+        asked = {"patient": patient}
+        for path in ("/api/admin/audit", "/api/audit"):
+            answer = await people["auditor"].get(path, params=asked)
+            assert answer.status_code == 200, answer.text
+            assert PATH in answer.text, (path, patient)
+
+
 async def test_refusals_say_why(people: Clients) -> None:
     view = await queue(people["it"])
     note = next(row.id for row in view.rows if row.table == "care_note_version")
@@ -145,7 +156,7 @@ async def test_a_decision_is_noted_once_with_who_and_is_in_the_audit_log(tmp_pat
     assert {one.resolution for one in kept} == {"already: Dra. Ana conferiu"}
     told = [row.event for row in log if row.event.route == f"{PATH}/decide"]
     assert {(one.action, one.resource, one.patient, one.status) for one in told} == {
-        ("node.manage", "cluster_divergence", "p-7", 200), ("node.manage", "cluster_divergence", "p-7", 404),
+        ("node.manage", "cluster_divergence", "Patient/p-7", 200), ("node.manage", "cluster_divergence", "Patient/p-7", 404),
     }  # fmt: skip
 
 
