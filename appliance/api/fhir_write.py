@@ -87,6 +87,7 @@ class WriteHandlers:
 
         def change(tx: Transaction) -> Reply:
             version = repository.delete(tx, kind, resource_id, now=now, if_match=if_match, author=author)
+            request.about(patient=_owner(tx, kind, resource_id))
             return Reply(204, None, {"etag": f'W/"{version}"'}, FHIR_JSON)
 
         return await request.commit(change)
@@ -108,6 +109,7 @@ class WriteHandlers:
         def change(tx: Transaction) -> Reply:
             done = bundles.load_transaction(tx, body, now=now, author=author, from_client=True)
             _about_outcomes(request, done)
+            _about_deleted(request, tx, done)
             answers = [outcome_entry(base_url(request), one, full=full) for one in done]
             return _bundle_reply("transaction-response", answers)
 
@@ -139,6 +141,7 @@ class WriteHandlers:
         def change(tx: Transaction) -> Reply:
             (one,) = bundles.load_transaction(tx, bundle, now=now, author=author, from_client=True)
             _about_outcomes(request, [one])
+            _about_deleted(request, tx, [one])
             kept.append(one)
             return Reply(200, msgspec_outcome(one), {}, FHIR_JSON)
 
@@ -191,6 +194,18 @@ def _about_outcomes(request: Request, done: list[Outcome]) -> None:
     patients = {patient_of(one.resource): None for one in done if one.resource is not None}
     seen = " ".join(f"{one.type}/{one.id}" for one in done)
     request.about(patient=[f"Patient/{patient}" for patient in patients if patient], resource=seen[:20_000])
+
+
+def _about_deleted(request: Request, q: Query, done: list[Outcome]) -> None:
+    """Whose resources are gone now: an outcome without a resource does not say it."""
+    owners = (_owner(q, one.type, one.id) for one in done if one.resource is None)
+    request.about(patient=[owner for owner in owners if owner is not None])
+
+
+def _owner(q: Query, kind: str, resource_id: str) -> str | None:
+    """The patient whose resource this is, or was before it was deleted."""
+    patient = repository.patient_of_stored(q, kind, resource_id)
+    return f"Patient/{patient}" if patient else None
 
 
 def _bundle_reply(kind: str, entries: list[dict[str, Any]]) -> Reply:

@@ -189,6 +189,12 @@ def delete(
     return head.version + 1
 
 
+def patient_of_stored(q: Query, resource_type: str, resource_id: str) -> str | None:
+    """The id of the patient whose resource this is, also once it is deleted; None: nobody's, or it was never there."""
+    head = _head(q, resource_type, resource_id)
+    return None if head is None else head.patient
+
+
 def parse_version(if_match: str) -> int:
     """The version of an ETag (``W/"3"``, ``"3"``, ``3``); -1 when it is none of ours, which matches nothing."""
     text = if_match.strip().removeprefix("W/").strip('"')

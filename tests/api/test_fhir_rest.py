@@ -208,6 +208,20 @@ async def test_the_audit_says_whose_record_was_touched(api: ApiUnderTest, client
     assert not any("Gon" in str(event) for event in events)
 
 
+async def test_the_audit_says_whose_resource_was_deleted(api: ApiUnderTest, client: httpx.AsyncClient) -> None:
+    patient = f"Patient/{(await create(client, PATIENT))['id']}"
+    condition = {"resourceType": "Condition", "subject": {"reference": patient}}
+    gone = [f"Condition/{(await create(client, condition))['id']}" for _ in range(3)]
+    assert (await client.delete(f"/fhir/R4/{gone[0]}", headers={"If-Match": 'W/"1"'})).status_code == 204
+    for kind, place in (("transaction", gone[1]), ("batch", gone[2])):
+        entry = {"request": {"method": "DELETE", "url": place, "ifMatch": 'W/"1"'}}
+        done = await post(client, {"resourceType": "Bundle", "type": kind, "entry": [entry]}, "/")
+        assert done.json()["entry"][0]["response"]["status"] == "204 No Content", done.text
+    rows = await api.store.read(lambda q: read_events(q, patient=patient))
+    touched = [row.event.resource for row in rows if row.event.resource in gone]
+    assert sorted(touched) == sorted(2 * gone), "made and deleted"
+
+
 async def test_a_page_of_several_patients_names_each_in_the_audit(api: ApiUnderTest, client: httpx.AsyncClient) -> None:
     made = [await create(client, PATIENT) for _ in range(3)]
     await client.get("/fhir/R4/Patient?name=goncalves")
