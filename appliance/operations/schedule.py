@@ -100,7 +100,11 @@ class Schedule:
             self._memory[task.name] = Memory(due_s=self._now_s() + self._jitter(task.every_s))
         if self._meters is not None:
             self._meters.show(task.name, self._memory[task.name])
-            self._meters.watch(task.name, lambda: task.here() and self._is_late(task, self._memory[task.name]))
+            self._meters.watch(
+                task.name,
+                late=lambda: task.here() and self._is_late(task, self._memory[task.name]),
+                failing=lambda: self._memory[task.name].failures if task.here() else 0,
+            )
 
     def start(self) -> None:
         """Begin; what became due while the node was down runs after a while."""
@@ -270,20 +274,24 @@ class _Meters:
     def __init__(self, metrics: Metrics) -> None:
         label = ("task",)
         self._ok = metrics.gauge("schedule_last_success_seconds", "When it last succeeded, since 1970; 0: never", label)
-        self._failing = metrics.gauge("schedule_failures", "Failed runs in a row; 0: the last one succeeded", label)
+        self._failing = metrics.gauge(
+            "schedule_failures",
+            "Failed runs in a row; 0: the last one succeeded, or it is not this node's now",
+            label,
+        )
         self._late = metrics.gauge("schedule_late", "Whether it has not succeeded for three periods", label)
         self._duration = metrics.gauge("schedule_duration_seconds", "How long its last run took", label)
         self._runs = metrics.counter("schedule_runs_total", "Runs by outcome", ("task", "outcome"))
 
     def show(self, name: str, memory: Memory) -> None:
         self._ok.labels(name).set(memory.ok_s)
-        self._failing.labels(name).set(memory.failures)
         if memory.last is not None:
             self._duration.labels(name).set(memory.last.seconds)
 
-    def watch(self, name: str, late: Callable[[], bool]) -> None:
-        """``late`` is asked whenever the metrics are read."""
+    def watch(self, name: str, *, late: Callable[[], bool], failing: Callable[[], int]) -> None:
+        """``late`` and ``failing`` are asked whenever the metrics are read: with its role a node loses a task, and its trouble."""
         self._late.labels(name).set_function(late)
+        self._failing.labels(name).set_function(failing)
 
     def ran(self, name: str, memory: Memory) -> None:
         self.show(name, memory)

@@ -26,7 +26,8 @@ OLDEST_LITESTREAM: Final = (0, 5, 0)
 STALE_S: Final = 120.0
 """Litestream copies every second; two minutes behind the record is not a slow disk any more."""
 SCHEDULE: Final = "schedule.report"
-PROOF: Final = "restore-proof"
+PROOFS: Final = ("restore-proof", "lonely-proof")
+"""The second: of a pair's primary while its standby is away, and its own copy is the only one."""
 PROOF_LATE_S: Final = 2 * 86400.0
 SAMPLE: Final = 16
 SAMPLE_FROM: Final = 2000
@@ -191,13 +192,16 @@ def restore_proof(patient: Patient) -> Finding:
         return _NOTHING_TO_PROVE()  # a standby has no record of its own, and proves what it received
     if patient.paired and not runs_here(patient.paths.run):
         return STOPPED(RESTORE)  # the other node may be the one that proves
-    memory = _memory(patient).get(PROOF)
-    if memory is not None and memory.trouble is not None:
-        cause, step = _told(memory.trouble)
+    found = _memory(patient)
+    proofs = [found[name] for name in PROOFS if name in found]
+    trouble = next((one.trouble for one in proofs if one.trouble is not None), None)
+    if trouble is not None:
+        cause, step = _told(trouble)
         return _PROOF_FAILED(cause=cause, step=step)
-    if memory is None or not memory.ok_s:
+    ok_s = max((one.ok_s for one in proofs), default=0.0)
+    if not ok_s:
         return _NEVER()
-    age = patient.machine.now().timestamp() - memory.ok_s
+    age = patient.machine.now().timestamp() - ok_s
     return _PROOF_OLD(days=f"{age / 86400:.0f}") if age > PROOF_LATE_S else _PROVEN(hours=f"{age / 3600:.0f}")
 
 
@@ -237,7 +241,7 @@ def set_aside(patient: Patient) -> Finding:
 @ROUTINES
 def routines(patient: Patient) -> Finding:
     """Recurring work succeeds; the restore proof has a check of its own."""
-    failing = {name: one for name, one in _memory(patient).items() if one.trouble is not None and name != PROOF}
+    failing = {name: one for name, one in _memory(patient).items() if one.trouble is not None and name not in PROOFS}
     for name, memory in sorted(failing.items(), key=lambda item: -item[1].failures):
         if memory.trouble is not None:
             cause, step = _told(memory.trouble)

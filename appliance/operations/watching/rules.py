@@ -86,7 +86,11 @@ RECORD: Final = (
         runbook="replication-behind", pt="Gravações não foram confirmadas a tempo.", en="Writes were not confirmed in time.",
     ),
     Rule(
-        name="RestoreProofFailed", severity="critical", condition=Is(PREFIX + "schedule_failures", ">", 0, {"task": "restore-proof"}),
+        name="RestoreProofFailed", severity="critical",
+        condition=Either(  # the second: of a pair's primary, while its copy is the only one
+            Is(PREFIX + "schedule_failures", ">", 0, {"task": "restore-proof"}),
+            Is(PREFIX + "schedule_failures", ">", 0, {"task": "lonely-proof"}),
+        ),
         runbook="copy-failed", pt="A prova de restauração da cópia falhou.", en="The proof that the copy can be restored failed.",
     ),
     Rule(

@@ -77,6 +77,18 @@ async def some_looks() -> None:
     await asyncio.sleep(0.1)
 
 
+async def test_with_its_role_a_node_loses_a_task_and_its_trouble(tmp_path: Path) -> None:
+    clock, work, metrics, mine = HandClock(), Worker(), Metrics(), [True]
+    work.error = NOT_RESTORABLE(exit_code=1)
+    one = task(work, here=lambda: mine[0])
+    async with running(tmp_path / "s.json", clock, one, metrics=metrics) as schedule:
+        schedule.run_soon("proof")
+        await until(lambda: schedule.report()[0].failures == 1)
+        for here, told in ((True, b"1.0"), (False, b"0.0"), (True, b"1.0")):
+            mine[0] = here
+            assert b'prontuario_schedule_failures{task="proof"} ' + told in metrics.render()
+
+
 async def test_a_task_runs_once_in_its_period_and_says_what_it_found(tmp_path: Path) -> None:
     clock, work = HandClock(), Worker()
     async with running(tmp_path / "s.json", clock, task(work)) as schedule:

@@ -99,6 +99,19 @@ def a_task(name: str, **changes: object) -> dict[str, object]:
     return {**row, **changes}
 
 
+def test_a_primary_whose_standby_is_away_is_judged_by_the_proof_of_its_own_copy(ward: Ward) -> None:
+    ward.prepare("pair")
+    now = NOW.isoformat()
+    ward.answers["schedule.report"] = {"tasks": [a_task("lonely-proof", ok_at=now)]}
+    assert ward.examine("restore-proof").verdict == "well"
+    trouble = {"code": "x", "cause_pt": "x", "cause_en": "it broke", "step_pt": "x", "step_en": "mend it"}
+    failed = a_task("lonely-proof", ok_at=now, trouble=trouble, failures=1)
+    ward.answers["schedule.report"] = {"tasks": [failed, a_task("restore-proof", node="a", ok_at=now)]}
+    found = ward.examine("restore-proof")
+    assert (found.verdict, "it broke" in found.cause_en) == ("failed", True)
+    assert ward.examine("routines").verdict == "well", "told once"
+
+
 def test_in_a_pair_the_proof_is_the_one_of_the_node_whose_work_it_is(ward: Ward) -> None:
     """This node proved long ago, when it was the standby; the other one did so today."""
     ward.prepare("pair")

@@ -49,6 +49,12 @@ def test_a_node_that_is_down_is_told_by_prometheus_or_by_its_peer() -> None:
     assert (either.metrics, either.window_s) == (("m", "c"), 60)
 
 
+def test_the_only_copy_is_as_important_as_the_one_that_a_standby_received() -> None:
+    """The proof that a pair's primary makes while its standby is away (``daemon.pair.recurring``)."""
+    assert on_box((Line("prontuario_schedule_failures", 1, {"task": "lonely-proof"}),)) == {"RestoreProofFailed"}
+    assert on_box((Line("prontuario_schedule_failures", 1, {"task": "blob-check"}),)) == set()
+
+
 def told(lines: tuple[Line, ...]) -> list[dict[str, str]]:
     def number(value: float) -> str:
         return "NaN" if math.isnan(value) else f"{value:g}" if abs(value) < 1e5 else f"{value:.0f}"
