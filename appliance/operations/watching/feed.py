@@ -25,6 +25,8 @@ from appliance.telemetry.logs import get_logger
 
 log = get_logger("alerts")
 KEEP_S: Final = 7 * 24 * 3600.0
+SETTLE_S: Final = 120.0
+"""After a start many figures are not known yet: what was on before is not over because nobody has looked."""
 MAX_ENDED: Final = 500
 Change = Literal["on", "off"]
 
@@ -56,6 +58,9 @@ class AlertFeed:
         self._file, self._node, self._tell = file, node, tell
         self._evaluator = Evaluator()
         self._alerts: dict[str, Alert] = {one.id: one for one in _load(file)}
+        self._unseen = {one.id for one in self._alerts.values() if one.ended is None}
+        """On when it was remembered, and not met again since this feed began."""
+        self._began_s: float | None = None
 
     def rows(self) -> list[Alert]:
         """What is on first, the critical before the rest, the newest first."""
@@ -69,12 +74,14 @@ class AlertFeed:
     def look(self, now: Snapshot) -> bool:
         """Judge; whether anything changed, and so has to be saved."""
         firing = self._evaluator.judge(now)
+        self._began_s = now.at if self._began_s is None else self._began_s
         known = {
             (one.rule, tuple(sorted(one.labels.items()))): one for one in self._alerts.values() if one.ended is None
         }
         for key in firing.keys() - known.keys():
             self._put(self._begun(key, firing[key], now.at), "on")
-        ended = [one for key, one in known.items() if key not in firing]
+        self._unseen -= {known[key].id for key in firing.keys() & known.keys()}
+        ended = [one for key, one in known.items() if key not in firing and not self._may_still_be(one, now.at)]
         for one in ended:
             self._put(msgspec.structs.replace(one, ended=_instant(now.at)), "off")
         return self._forget(now.at) or bool(ended) or bool(firing.keys() - known.keys())
@@ -99,6 +106,11 @@ class AlertFeed:
             write_file(self._file, msgspec.json.format(msgspec.json.encode(list(self._alerts.values()))))
         except OSError as error:
             log.warning("alerts could not be remembered", error=type(error).__name__)
+
+    def _may_still_be(self, one: Alert, now: float) -> bool:
+        """Whether it was on before a restart, and its rule has not had the time that it needs to say so again."""
+        began_s = now if self._began_s is None else self._began_s
+        return one.id in self._unseen and now - began_s < BY_NAME[one.rule].for_s + SETTLE_S
 
     def _begun(self, key: Key, since: float, now: float) -> Alert:
         rule, labels = BY_NAME[key[0]], dict(key[1])

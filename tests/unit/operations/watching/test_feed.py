@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from appliance.operations.watching.conditions import PREFIX, Snapshot, snapshot
-from appliance.operations.watching.feed import KEEP_S, Alert, AlertFeed, Change
+from appliance.operations.watching.feed import KEEP_S, SETTLE_S, Alert, AlertFeed, Change
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.telemetry.metrics import Metrics
 
@@ -54,6 +54,32 @@ def test_a_restart_neither_repeats_nor_forgets(tmp_path: Path) -> None:
     assert [one.seen_by for one in again.on()] == ["ana"]
     assert heard.changes == [], "nobody is told twice"
     assert again.look(at(NOON + 70, ups_on_battery=0)), "and its end is noticed"
+
+
+def test_a_restart_does_not_tell_that_all_is_well_before_it_knows(tmp_path: Path) -> None:
+    """ClusterDegraded has to be so for a minute; a core that has just begun does not even lead yet."""
+    feed, heard = AlertFeed(tmp_path / "alerts.json", "a"), Heard()
+    for second in (0, 60):
+        feed.look(at(NOON + second, cluster_degraded=1))
+    feed.save()
+    again = AlertFeed(tmp_path / "alerts.json", "a", heard)
+    for second, degraded in ((100, 0), (110, 1), (170, 1)):
+        again.look(at(NOON + second, cluster_degraded=degraded))
+        assert [one.rule for one in again.on()] == ["ClusterDegraded"]
+    assert heard.changes == []
+    assert again.look(at(NOON + 180, cluster_degraded=0)), "it was seen again, so its end is one"
+    assert heard.changes == [("ClusterDegraded", "off")]
+
+
+def test_what_ended_while_core_was_away_ends_once_its_rule_had_its_time(tmp_path: Path) -> None:
+    feed = AlertFeed(tmp_path / "alerts.json", "a")
+    feed.look(at(NOON, ups_on_battery=1))
+    feed.save()
+    again = AlertFeed(tmp_path / "alerts.json", "a")
+    assert not again.look(at(NOON + 100, ups_on_battery=0))
+    assert not again.look(at(NOON + 100 + SETTLE_S - 1, ups_on_battery=0))
+    assert again.look(at(NOON + 100 + SETTLE_S, ups_on_battery=0))
+    assert again.on() == []
 
 
 def test_the_critical_and_what_is_on_come_first(tmp_path: Path) -> None:
