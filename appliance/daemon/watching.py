@@ -21,7 +21,7 @@ from appliance.daemon.record import READ_ONLY, RecordSlot
 from appliance.operations.errors import ALERT_UNKNOWN
 from appliance.operations.schedule import Schedule
 from appliance.operations.watching.feed import Alert, AlertFeed
-from appliance.operations.watching.node_figures import AuditCheck, audit_task, show_machine
+from appliance.operations.watching.node_figures import AUDIT_CHECK, AuditCheck, audit_task, show_machine
 from appliance.operations.watching.other_node import OtherNode
 from appliance.operations.watching.outbox import Outbox
 from appliance.operations.watching.targets import targets_of
@@ -75,6 +75,7 @@ class Watching:
         """Begin to watch; ``stack`` ends it. Call it before the schedule starts."""
         check = AuditCheck(slot, self._metrics)
         schedule.add(audit_task(check, lambda: slot.is_open and slot.mode != READ_ONLY))
+        check.recall(schedule.trouble(AUDIT_CHECK))
         health.add(HealthCheck("alerts", self._watch.health))
         self._watch.start()
         stack.push_async_callback(self._watch.close)

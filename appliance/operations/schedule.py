@@ -133,6 +133,10 @@ class Schedule:
         if self._running == name:
             raise TASK_BUSY(name=name)
 
+    def trouble(self, name: str) -> Trouble | None:
+        """Why the last run of ``name`` failed, remembered across restarts; None: it did not."""
+        return self._memory[name].trouble
+
     def run_soon(self, name: str) -> None:
         """A person wants ``name`` (that ``check`` let pass) to run now, or as soon as the one that runs has ended."""
         self._memory[name].due_s = _AT_ONCE

@@ -12,12 +12,13 @@ from cryptography import x509
 
 from appliance.operations.errors import AUDIT_DAMAGED
 from appliance.operations.schedule import Task
-from appliance.operations.schedule_memory import Figure
+from appliance.operations.schedule_memory import Figure, Trouble
 from appliance.plugin_api.storage import Store
 from appliance.security.audit_heads import check_log
 from appliance.telemetry.metrics import Metrics
 
 DAY_S: Final = 24 * 3600.0
+AUDIT_CHECK: Final = "audit-check"
 
 
 def expiry(path: Path) -> float:
@@ -56,6 +57,11 @@ class AuditCheck:
         )
         self._intact.set(1)
 
+    def recall(self, trouble: Trouble | None) -> None:
+        """Why the last check before this start failed, if it did: a restart mends no log."""
+        if trouble is not None and trouble.code == AUDIT_DAMAGED.code:
+            self._intact.set(0)
+
     async def check(self) -> Mapping[str, Figure]:
         """Raises ``audit.damaged`` with how many problems there are; a report names each (``/api/audit/verify``)."""
         report = await check_log(self._store)
@@ -68,7 +74,7 @@ class AuditCheck:
 def audit_task(check: AuditCheck, here: Callable[[], bool]) -> Task:
     """The check as recurring work of the node with the record."""
     return Task(
-        name="audit-check",
+        name=AUDIT_CHECK,
         title_pt="Conferência do registro de auditoria",
         title_en="Check of the audit log",
         every_s=DAY_S,

@@ -86,6 +86,8 @@ async def test_with_its_role_a_node_loses_a_task_and_its_trouble(tmp_path: Path)
         await until(lambda: schedule.report()[0].failures == 1)
         for here, told in ((True, b"1.0"), (False, b"0.0"), (True, b"1.0")):
             mine[0] = here
+            trouble = schedule.trouble("proof")
+            assert (trouble.code if trouble else "") == NOT_RESTORABLE.code, "remembered all the same"
             assert b'prontuario_schedule_failures{task="proof"} ' + told in metrics.render()
 
 

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from appliance.config.model import Paths
 from appliance.config.model import Store as StoreConfig
+from appliance.operations.schedule_memory import Trouble
 from appliance.operations.watching.node_figures import AuditCheck, show_machine
 from appliance.operations.watching.outbox import Outbox
 from appliance.operations.watching.targets import Webhook
@@ -72,6 +73,15 @@ async def test_an_audit_log_that_somebody_changed_and_that_is_restored(box: Box,
         await store.write(lambda tx: tx.execute("UPDATE audit_event SET body = replace(body, 'bia', 'ana')"))
         await check.check()
         box.expect()
+
+
+async def test_a_restart_does_not_mend_an_audit_log_that_is_damaged(box: Box, tmp_path: Path) -> None:
+    async with await Database.open(tmp_path / "record.sqlite", StoreConfig(litestream=False)) as store:
+        check = AuditCheck(store, box.metrics)
+        check.recall(Trouble("schedule.late", "x", "x", "x", "x"))
+        box.expect()
+        check.recall(Trouble("audit.damaged", "x", "x", "x", "x"))
+        box.expect("AuditMismatch")
 
 
 def without_triggers(tx: Transaction) -> None:
