@@ -71,7 +71,7 @@ class AuditExporter:
         return Reply(body=made, headers={"content-disposition": f'attachment; filename="{name}"'})
 
     async def _make(self, wanted: Filter, limit: int, by: str) -> AuditExport:
-        check = await check_log(self._store)
+        check = await check_log(self._store, self._signer.trusted)
         now = instant(self._clock.now())
         head = self._signer.sign(await self._store.read(audit.head), now)
         rows = await self._store.read(lambda q: select(q, wanted, head.size, limit + 1))

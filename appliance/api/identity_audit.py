@@ -79,7 +79,7 @@ class _AuditApi:
         if self._checking.locked():
             raise BUSY(what="audit", waiting=1, retry_after=10.0)
         async with self._checking:
-            return Reply(body=await check_log(self._store))
+            return Reply(body=await check_log(self._store, self._signer.trusted))
 
 
 def audit_routes(store: Store, signer: HeadSigner, clock: Clock) -> list[Route]:

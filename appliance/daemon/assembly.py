@@ -139,7 +139,7 @@ async def assemble(
     )
     schedule.add(capacity.task())
     packs = PacksDesk(paths, host, store, SteadyTime(clock), config)
-    watching = Watching(paths, config, clock, metrics, node)
+    watching = Watching(paths, config, clock, metrics, node, trusted=signer.trusted)
     drills = DrillRoom(
         DrillSources(
             paths=paths, config=config, clock=clock, metrics=metrics, schedule=schedule, store=store, fleet=fleet, host=host,

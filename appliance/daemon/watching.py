@@ -55,7 +55,18 @@ class Seen(msgspec.Struct, frozen=True):
 class Watching:
     """Implements ``appliance.api.admin_alerts.AlertDesk``. ``join`` a pair if there is one, then ``open``."""
 
-    def __init__(self, paths: Paths, config: Config, clock: Clock, metrics: Metrics, node: str) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        config: Config,
+        clock: Clock,
+        metrics: Metrics,
+        node: str,
+        *,
+        trusted: frozenset[str] | None = None,
+    ) -> None:
+        """``trusted``: whose signatures over the audit log count; see ``audit_heads.LogCheck``."""
+        self._trusted = trusted
         self._clock, self._metrics, self._paths, self._cluster = clock, metrics, paths, config.cluster
         outbox = Outbox(targets_of(config.alerts), metrics, config.node.hospital, least=config.alerts.least)
         self.feed = AlertFeed(paths.home / "data" / "alerts.json", node, outbox.tell)
@@ -73,7 +84,7 @@ class Watching:
 
     def open(self, stack: AsyncExitStack, health: HealthRegistry, schedule: Schedule, slot: RecordSlot) -> None:
         """Begin to watch; ``stack`` ends it. Call it before the schedule starts."""
-        check = AuditCheck(slot, self._metrics)
+        check = AuditCheck(slot, self._metrics, self._trusted)
         schedule.add(audit_task(check, lambda: slot.is_open and slot.mode != READ_ONLY))
         check.recall(schedule.trouble(AUDIT_CHECK))
         health.add(HealthCheck("alerts", self._watch.health))

@@ -70,6 +70,11 @@ class HeadSigner:
         files.write_file(path, vault.seal(key.private_bytes_raw(), _CONTEXT))
         return cls(key)
 
+    @property
+    def trusted(self) -> frozenset[str]:
+        """The keys whose heads a check may believe: this one, which both nodes of a pair have. Anybody can make another."""
+        return frozenset({self.key_id})
+
     def sign(self, head: TreeHead, signed_at: str) -> SignedHead:
         """Sign what ``head_text`` makes of it."""
         signature = self._key.sign(head_text(head.size, head.root, signed_at))

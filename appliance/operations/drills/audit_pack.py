@@ -73,7 +73,7 @@ class _Pack:
         async with self._rehearsal.step(
             "chain", "Cadeia de auditoria conferida por inteiro", "The whole audit chain is checked"
         ) as told:
-            self._check = await check_log(self._parts.store)
+            self._check = await check_log(self._parts.store, self._parts.signer.trusted)
             told.update(events=self._check.size, heads=self._check.heads_checked)
             if not self._check.ok:
                 raise AUDIT_DAMAGED(count=len(self._check.problems))

@@ -50,8 +50,9 @@ def _space(home: Path, part: str) -> float:
 class AuditCheck:
     """Reads the whole audit log against its signed heads once a day, and shows whether it agrees."""
 
-    def __init__(self, store: Store, metrics: Metrics) -> None:
-        self._store = store
+    def __init__(self, store: Store, metrics: Metrics, trusted: frozenset[str] | None = None) -> None:
+        """``trusted``: see ``audit_heads.LogCheck``."""
+        self._store, self._trusted = store, trusted
         self._intact = metrics.gauge(
             "audit_log_intact", "Whether the last check of the audit log found it whole; 1 before the first"
         )
@@ -64,7 +65,7 @@ class AuditCheck:
 
     async def check(self) -> Mapping[str, Figure]:
         """Raises ``audit.damaged`` with how many problems there are; a report names each (``/api/audit/verify``)."""
-        report = await check_log(self._store)
+        report = await check_log(self._store, self._trusted)
         self._intact.set(report.ok)
         if not report.ok:
             raise AUDIT_DAMAGED(count=len(report.problems))

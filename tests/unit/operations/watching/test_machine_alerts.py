@@ -9,6 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.config.model import Paths
 from appliance.config.model import Store as StoreConfig
@@ -16,6 +17,7 @@ from appliance.operations.schedule_memory import Trouble
 from appliance.operations.watching.node_figures import AuditCheck, show_machine
 from appliance.operations.watching.outbox import Outbox
 from appliance.operations.watching.targets import Webhook
+from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.storage import Query, Transaction
 from appliance.security import audit
 from appliance.security.audit import AuditEvent
@@ -73,6 +75,18 @@ async def test_an_audit_log_that_somebody_changed_and_that_is_restored(box: Box,
         await store.write(lambda tx: tx.execute("UPDATE audit_event SET body = replace(body, 'bia', 'ana')"))
         await check.check()
         box.expect()
+
+
+async def test_a_log_that_was_rewritten_and_signed_anew_by_somebody_else(box: Box, tmp_path: Path) -> None:
+    """Everything in the file fits, its heads too; only the key is not ours."""
+    ours, forger = HeadSigner.open(Paths(tmp_path), Vault(bytes(32))), HeadSigner(Ed25519PrivateKey.generate())
+    event = AuditEvent(at=instant(box.clock.now()), action="read", user_id="bia", resource="Patient/1", status=200)
+    async with await Database.open(tmp_path / "record.sqlite", StoreConfig(litestream=False)) as store:
+        await store.write(lambda tx: audit.append(tx, event))
+        await store.write(lambda tx: forger.keep(tx, instant(box.clock.now())))
+        with pytest.raises(ProntuarioError, match=r"audit\.damaged"):
+            await AuditCheck(store, box.metrics, ours.trusted).check()
+        box.expect("AuditMismatch")
 
 
 async def test_a_restart_does_not_mend_an_audit_log_that_is_damaged(box: Box, tmp_path: Path) -> None:
