@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -25,6 +25,7 @@ from appliance.telemetry.clock import instant
 from appliance.telemetry.logs import get_logger
 
 log = get_logger("backup")
+T = TypeVar("T")
 DATABASE_NAME: Final = "record.sqlite"
 _RESTORE_LIMIT_S: Final = 6 * 3600.0
 _TRIES: Final = 3
@@ -128,9 +129,9 @@ def restore(
         on_stage("restore")
         _run_litestream(spool, draft, at)
         on_stage("check")
-        integrity = inspect(draft, _integrity)
+        integrity = _read(draft, _integrity)
         on_stage("count")
-        rows = inspect(draft, count_rows)
+        rows = _read(draft, count_rows)
         size = draft.stat().st_size
         if target.exists():
             raise TARGET_TAKEN(path=str(target))
@@ -187,10 +188,7 @@ def _prove(
             raise BEHIND(missing=missing, table=table)
     if read is None:
         return report
-    try:
-        return msgspec.structs.replace(report, read=inspect(Path(report.database), read))
-    except Error as error:
-        raise DAMAGED(problems=1) from error
+    return msgspec.structs.replace(report, read=_read(Path(report.database), read))
 
 
 def check_blobs(folder: Path) -> BlobReport:
@@ -202,6 +200,14 @@ def check_blobs(folder: Path) -> BlobReport:
         else:
             damaged.append(address)
     return BlobReport(whole=whole, damaged=tuple(sorted(damaged)))
+
+
+def _read(database: Path, query: Callable[[Query], T]) -> T:
+    """What ``query`` finds in a restored file; one that SQLite can't even read is damaged too."""
+    try:
+        return inspect(database, query)
+    except Error as error:
+        raise DAMAGED(problems=1) from error
 
 
 def _integrity(query: Query) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from appliance.operations.drills.model import Attachment, Step
 from appliance.operations.schedule_memory import Figure, trouble_of
 from appliance.plugin_api.errors import ProntuarioError
+from appliance.store.sqlite import Error as SqliteError
 from appliance.telemetry.logs import get_logger
 
 log = get_logger("drills")
@@ -42,7 +43,7 @@ class Rehearsal:
         why_pt = why_en = ""
         try:
             yield figures
-        except (ProntuarioError, OSError, TimeoutError, ValueError, LookupError) as error:
+        except (ProntuarioError, SqliteError, OSError, TimeoutError, ValueError, LookupError) as error:
             log.error("a step of a drill failed", step=name, error=type(error).__name__)  # noqa: TRY400  told in the report
             trouble = trouble_of(error, limit_s=0.0)
             why_pt, why_en = f"{trouble.cause_pt} {trouble.step_pt}", f"{trouble.cause_en} {trouble.step_en}"

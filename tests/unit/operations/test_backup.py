@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from appliance.config.model import Store as StoreConfig
+from appliance.operations import backup
 from appliance.operations.backup import RestoreReport, check_blobs, restore, verify_latest
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.storage import Query, Transaction
@@ -55,6 +56,21 @@ async def node(tmp_path: Path) -> AsyncIterator[Node]:
         await made.litestream.start()
         yield made
     await made.litestream.stop()
+
+
+@pytest.mark.parametrize("content", [b"no database at all" * 500, b"SQLite format 3\x00" + bytes(9000)])
+def test_a_copy_that_sqlite_can_not_even_read_is_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    """So that the proof of a node alone has it made anew, and a person is told what to do."""
+
+    def write(_spool: Path, output: Path, _at: datetime | None) -> None:
+        output.write_bytes(content)
+
+    monkeypatch.setattr(backup, "_run_litestream", write)
+    with pytest.raises(ProntuarioError, match=r"backup\.damaged"):
+        restore(tmp_path / "spool", tmp_path / "to")
+    assert not (tmp_path / "to" / "record.sqlite").exists()
 
 
 def names(query: Query) -> set[str]:

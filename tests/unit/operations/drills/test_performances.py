@@ -37,6 +37,7 @@ from appliance.security.audit import AuditEvent
 from appliance.security.audit_export import verify_export
 from appliance.store.database import Database
 from appliance.store.litestream import Litestream
+from appliance.store.sqlite import Error as SqliteError
 from tests.fakes.hand_clock import HandClock
 
 T = TypeVar("T")
@@ -221,6 +222,23 @@ async def test_health_names_what_is_ill(store: Database) -> None:
     assert outcomes(rehearsal) == {"doctor": "failed", "engine chat": "failed"}
     assert "check-0" in rehearsal.steps[0].why_pt
     assert "chat" in rehearsal.steps[1].why_pt
+
+
+class Torn(Primary):
+    """A record whose file SQLite can't read any more."""
+
+    async def read(self, query: Callable[[Query], T]) -> T:
+        raise SqliteError("database disk image is malformed")
+
+
+async def test_a_record_that_can_not_be_read_is_a_failed_step_of_the_report(store: Database) -> None:
+    async def nothing() -> list[Finding]:
+        return []
+
+    parts = HealthParts(doctor=nothing, engines=lambda: {}, store=Torn(store), reads=lambda: True)
+    rehearsal = await made(health_drill(parts))
+    assert outcomes(rehearsal) == {"doctor": "passed", "record": "failed"}
+    assert "malformed" not in rehearsal.steps[1].why_en, "an error's text may quote the data"
 
 
 # -- cloud --------------------------------------------------------------------------------------------------------------
