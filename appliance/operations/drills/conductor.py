@@ -197,14 +197,8 @@ class Conductor:
 
     async def _wait_for_a_good_moment(self, drill: Drill, standing: Standing) -> None:
         now_s = self._ground.clock.now().timestamp()
-        if not standing.asked_by and not standing.not_before_s:
-            standing.not_before_s, standing.announced_at = (
-                now_s + self._ground.notice_s,
-                instant(self._ground.clock.now()),
-            )
-            await self._remember()
-            self._meters.announced(drill.name, on=True)
-            log.info("a drill is announced", job=drill.name)
+        if not standing.asked_by and not self._is_expected(standing, now_s):
+            await self._announce(drill, standing, now_s)
         if not standing.asked_by and now_s < standing.not_before_s:
             raise Later(standing.not_before_s - now_s)
         count = await self._ground.consults()
@@ -218,6 +212,18 @@ class Conductor:
             await self._remember()
             raise Later(self._ground.postpone_s)
         await self._give_up(drill, standing)
+
+    def _is_expected(self, standing: Standing, now_s: float) -> bool:
+        """Whether it is announced; not so long ago that nobody expects it any more (core was away, the other node led)."""
+        patience_s = self._ground.postpone_s * (self._ground.postpone_limit + 2)
+        return standing.not_before_s > 0 and now_s - standing.not_before_s <= patience_s
+
+    async def _announce(self, drill: Drill, standing: Standing, now_s: float) -> None:
+        standing.not_before_s, standing.postponed = now_s + self._ground.notice_s, 0
+        standing.announced_at = instant(self._ground.clock.now())
+        await self._remember()
+        self._meters.announced(drill.name, on=True)
+        log.info("a drill is announced", job=drill.name)
 
     async def _give_up(self, drill: Drill, standing: Standing) -> None:
         """A person has to find the time: say so until a drill was made, in a report too."""

@@ -46,6 +46,20 @@ async def test_a_drill_that_disturbs_is_announced_first_and_made_when_its_time_h
     assert (kept.ok, kept.facts.announced_at, kept.facts.asked_by) == (True, announced, "")
 
 
+async def test_what_was_announced_days_ago_is_announced_again(staged: Staged) -> None:
+    """Core was away at the announced hour: whoever read the announcement expects nothing any more."""
+    stage = staged()
+    with pytest.raises(Later):
+        await stage.turn()
+    stage.clock.pass_time(2 * DAY_S)
+    with pytest.raises(Later) as later:
+        await stage.turn()
+    assert (later.value.after_s, stage.runs, stage.figure("drill_announced")) == (1800.0, 0, 1.0)
+    stage.clock.pass_time(1801)
+    await stage.turn()
+    assert stage.runs == 1
+
+
 async def test_a_drill_that_disturbs_nobody_is_made_at_once(staged: Staged) -> None:
     stage = staged(disturbs=False)
     await stage.turn()
