@@ -23,6 +23,7 @@ from appliance.plugin_api.http import PUBLIC, SELF, Principal, Reply, Route
 from appliance.plugin_api.storage import Store, Transaction
 from appliance.security.audit import AuditEvent, append
 from appliance.security.errors import AUTH_REQUIRED
+from appliance.store.errors import FAILED, FULL
 from appliance.telemetry.clock import Clock, instant
 from appliance.telemetry.logs import get_logger
 from appliance.telemetry.tracing import current
@@ -30,6 +31,8 @@ from appliance.telemetry.tracing import current
 _BEARER: Final = b"bearer "
 _NOT_REVOKED: Final = frozenset({"auth.expired", "cluster.standby"})
 """Reasons for which a model's answer under way may still be read to its end."""
+_ILL_DISK: Final = frozenset({FULL, FAILED})
+"""Told at the commit, when the event itself was accepted; a node that may not write now is another matter, with alerts of its own."""
 _log = get_logger("api")
 T = TypeVar("T")
 
@@ -150,6 +153,8 @@ class Door:
         try:
             await keep(partial(self._append, visit=visit, status=status, method=method, code=code))
         except ProntuarioError as error:
+            if error.kind in _ILL_DISK:
+                self._meters.count_unaudited()
             raise AUDIT_UNAVAILABLE(retry_after=error.retry_after) from error
 
     async def _serve(self, route: Route, request: ApiRequest) -> Answer:

@@ -11,6 +11,7 @@ from appliance.plugin_api.errors import CONFLICT, UNAVAILABLE
 from appliance.plugin_api.http import PUBLIC, Reply, Request, Route
 from appliance.plugin_api.storage import Query, Transaction
 from appliance.store.database import Database
+from appliance.store.errors import FULL
 from tests.api.harness import ApiUnderTest, api_under_test
 
 T = TypeVar("T")
@@ -128,6 +129,15 @@ class Weak:
     async def read(self, query: Callable[[Query], T]) -> T:
         assert self.real is not None
         return await self.real.read(query)
+
+
+class Full(Weak):
+    """A disk that is full: the statement is accepted, the commit is not."""
+
+    async def write(self, change: Callable[[Transaction], T]) -> T:
+        if self.refusing:
+            raise FULL(retry_after=5.0)
+        return await super().write(change)
 
 
 @pytest.fixture
@@ -337,6 +347,17 @@ async def test_without_an_audit_event_nothing_happens(api: ApiUnderTest) -> None
     assert await count(api) == 0
     assert {answer.json()["code"] for answer in read} == {"audit.unavailable"}
     assert b"prontuario_http_audit_failures_total 5" in api.metrics.render()
+
+
+async def test_an_audit_event_that_a_full_disk_refuses_is_counted_for_the_alert(tmp_path: Path) -> None:
+    full = Full()
+    async with api_under_test(tmp_path, ROUTES, store=full) as api:
+        full.real = api.store
+        async with api.client(await api.phone()) as client:
+            full.refusing = True
+            refused = await client.get("/api/hot/1")
+    assert (refused.status_code, refused.json()["code"]) == (503, "audit.unavailable")
+    assert b"prontuario_http_audit_failures_total 1" in api.metrics.render()
 
 
 async def test_a_node_that_may_not_write_answers_nothing_about_patients(tmp_path: Path) -> None:
