@@ -16,7 +16,7 @@ from appliance.daemon.assembly import Core
 from appliance.daemon.pair.neighbour import Neighbour
 from appliance.operations.power.reading import Supply
 from appliance.operations.power.switch_off import SwitchOff
-from appliance.operations.power.watch import PowerHands, PowerWatch, Standing, ups_of
+from appliance.operations.power.watch import PowerWatch, Standing, ups_of
 from appliance.plugin_api.hooks import HealthCheck
 from appliance.telemetry.logs import get_logger
 
@@ -25,6 +25,8 @@ SERVICE: Final = "power"
 SUPPLY: Final = "supply"
 BY: Final = "power"
 """Who asks for the handover, in the timeline."""
+FAREWELL_S: Final = 5.0
+"""How long the hospital's mail server and webhooks have for the news that the battery ends."""
 LINGER_S: Final = 300.0
 """How long a drained core waits for the machine to go off before it ends, and is started again to serve."""
 
@@ -40,6 +42,7 @@ class LoneHands:
 
     def __init__(self, core: Core, stop: asyncio.Event, off: SwitchOff) -> None:
         self._core, self._stop, self._off = core, stop, off
+        self._farewell: asyncio.Task[None] | None = None
 
     def standing(self) -> Standing:
         """See ``PowerHands``."""
@@ -59,7 +62,13 @@ class LoneHands:
     def shut_down(self) -> None:
         """See ``PowerHands``."""
         self._off.order()
+        self._farewell = asyncio.create_task(self._core.watching.tell_last(FAREWELL_S), name="power: last word")
         self._stop.set()
+
+    async def said(self) -> None:
+        """Return once the last word was said, or nobody took it in time; at once if there is none. Raises nothing."""
+        if self._farewell is not None:
+            await asyncio.wait({self._farewell})
 
 
 class PairedHands(LoneHands):
@@ -121,10 +130,11 @@ async def wait_for_the_end(stop: asyncio.Event) -> None:
             await stop.wait()
 
 
-def _watch(stack: AsyncExitStack, core: Core, hands: PowerHands) -> PowerWatch:
+def _watch(stack: AsyncExitStack, core: Core, hands: LoneHands) -> PowerWatch:
     config = core.config.power
     watch = PowerWatch(config, hands, core.clock, core.metrics, ups_of(config))
     core.health.add(HealthCheck("power", watch.health))
     watch.start()
     stack.push_async_callback(watch.close)
+    stack.push_async_callback(hands.said)
     return watch

@@ -104,6 +104,10 @@ class Watching:
         )
         offset.set_function(lambda: self._offset_s)
 
+    async def tell_last(self, within_s: float) -> None:
+        """See ``Watch.tell_last``."""
+        await self._watch.tell_last(within_s)
+
     # -- AlertDesk ------------------------------------------------------------------------------------------------------
     async def alerts(self) -> Sequence[Alert]:
         """See ``AlertDesk.alerts``."""

@@ -31,6 +31,7 @@ class Outbox:
         self._hospital, self._least, self._first_pause_s = hospital, least, first_pause_s
         self._lines = [_Line(target) for target in targets]
         self._tasks: list[asyncio.Task[None]] = []
+        self._taken = asyncio.Event()
         self._sent = metrics.counter("alerts_sent_total", "Alerts sent, by outcome of each attempt", ("outcome",))
         metrics.gauge("alerts_unsent", "Alerts that wait to be sent to some target").set_function(lambda: self.waiting)
 
@@ -52,6 +53,12 @@ class Outbox:
         self._tasks = [
             asyncio.create_task(self._serve(line), name=f"alerts: {line.target.name}") for line in self._lines
         ]
+
+    async def empty(self) -> None:
+        """Return once every target has taken everything."""
+        while self.waiting:
+            self._taken.clear()
+            await self._taken.wait()
 
     async def close(self) -> None:
         """Stop sending; safe to call twice."""
@@ -83,6 +90,7 @@ class Outbox:
             self._sent.labels("ok").inc()
             if line.queue and line.queue[0] is notice:  # a full queue may have dropped it meanwhile
                 line.queue.popleft()
+            self._taken.set()
 
 
 class _Line:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -48,6 +49,16 @@ class Watch:
         """Look once."""
         if self._measure is not None:
             await self._measure()
+        await self._judge()
+
+    async def tell_last(self, within_s: float) -> None:
+        """Look now, and give what waits to be sent ``within_s`` seconds: the machine goes off before the next look would come."""
+        await self._judge()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self.outbox.empty()
+
+    async def _judge(self) -> None:
         if self.feed.look(snapshot(self._metrics.registry, self._clock.now().timestamp())):
             await to_the_end(self.feed.save)
         on = self.feed.on()

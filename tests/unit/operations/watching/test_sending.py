@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from appliance.config.model import Alerts
-from appliance.operations.watching.feed import Alert
+from appliance.operations.watching.feed import Alert, AlertFeed
 from appliance.operations.watching.outbox import MAX_WAITING, Outbox
 from appliance.operations.watching.targets import (
     DeliveryError,
@@ -22,6 +23,8 @@ from appliance.operations.watching.targets import (
     places_of,
     targets_of,
 )  # fmt: skip
+from appliance.operations.watching.watch import Watch
+from appliance.telemetry.clock import SystemClock
 from appliance.telemetry.metrics import Metrics
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
@@ -76,6 +79,27 @@ async def test_a_webhook_gets_the_alert_as_json_at_the_address_that_was_looked_a
         await Webhook("webhook 1", f"http://localhost:{server.port}/in?x=1", LOOPBACK).send(notice())
         assert msgspec.json.decode(server.bodies[0], type=Notice) == notice()
         assert server.hosts == [f"localhost:{server.port}"]
+
+
+async def test_the_end_of_the_battery_is_told_before_the_machine_goes_off(tmp_path: Path) -> None:
+    """The next look would come after core is gone."""
+    metrics = Metrics()
+    low = metrics.gauge("ups_battery_low", "x")
+    async with hook() as server:
+        outbox = Outbox([Webhook("webhook 1", f"http://127.0.0.1:{server.port}/", LOOPBACK)], metrics, "x")
+        feed = AlertFeed(tmp_path / "alerts.json", "a", outbox.tell)
+        watch = Watch(metrics, SystemClock(), feed, outbox, every_s=3600.0)
+        watch.start()
+        try:
+            looked = ("prontuario_alerts_on", {"severity": "critical"})
+            await until(lambda: metrics.registry.get_sample_value(*looked) == 0.0)
+            low.set(1)
+            await watch.tell_last(PATIENCE_S)
+            assert [msgspec.json.decode(body, type=Notice).alert.rule for body in server.bodies] == ["BatteryLow"]
+            await watch.tell_last(PATIENCE_S)
+            assert len(server.bodies) == 1
+        finally:
+            await watch.close()
 
 
 @pytest.mark.parametrize("status", ["500 Oops", "302 Found", "404 Not Found"])
