@@ -187,6 +187,16 @@ async def test_alone_the_note_is_deleted_here(store: Database, tmp_path: Path) -
     assert await store.read(left_over) == 0
 
 
+def test_an_hour_of_waiting_for_a_consult_neither_fills_the_log_nor_takes_long_to_look_for() -> None:
+    """The node that took over looks for every one of them, in one read beside the doctors'."""
+    written, second = 0, 0.0
+    while second < 3600.0:
+        written += 1
+        second += watched.pause_s(written)
+    assert written < 5000
+    assert watched.pause_s(watched.AT_LEAST) == watched.EVERY_S, "brisk at first"
+
+
 # -- health -------------------------------------------------------------------------------------------------------------
 class PlayedEngine:
     def __init__(self, answer: str) -> None:
