@@ -88,7 +88,11 @@ class PairedHands(LoneHands):
 
     async def peer_supply(self) -> Supply | None:
         """See ``PowerHands``."""
-        return msgspec.msgpack.decode(await self._neighbour.call(SERVICE, SUPPLY, b""), type=Told).supply
+        told = await self._neighbour.call(SERVICE, SUPPLY, b"")
+        try:
+            return msgspec.msgpack.decode(told, type=Told).supply
+        except msgspec.MsgspecError:  # of another version: not known, and no reason to stop watching our own UPS
+            return None
 
     async def hand_over(self) -> None:
         """See ``PowerHands``."""

@@ -90,11 +90,19 @@ class PowerWatch:
 
     @property
     def supply(self) -> Supply | None:
-        """What this node believes to be fed by, for the other one; None: there is no UPS, or it is silent."""
-        return None if self.reading is None else self.state.supply
+        """What this node believes to be fed by, for the other one; None: there is no UPS, it is silent, or nobody asks it."""
+        return None if self.reading is None or self._has_ended else self.state.supply
 
     async def health(self) -> Health:
         """A check for the registry; asks nobody."""
+        if self._has_ended:
+            return Health(
+                "failed",
+                "nobody watches the UPS",
+                "restart core and call support",
+                message_pt="ninguém vigia o nobreak",
+                advice_pt="reinicie o core e chame o suporte",
+            )
         return health_of(self._ups is not None, self.state, self.reading, self._why)
 
     async def look(self, ups: Ups) -> tuple[Action, ...]:
@@ -113,6 +121,11 @@ class PowerWatch:
         for action in actions:
             await self._carry_out(action)
         return actions
+
+    @property
+    def _has_ended(self) -> bool:
+        """By an error that nobody foresaw; what was seen last is no news any more."""
+        return self._task is not None and self._task.done()
 
     async def _run(self, ups: Ups) -> None:
         while True:

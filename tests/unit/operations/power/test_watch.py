@@ -150,6 +150,28 @@ async def test_the_watch_runs_by_itself_and_ends(desk: Desk) -> None:
     await desk.watch.close()
 
 
+class FallingUps(ScriptedUps):
+    """Answers once; then comes what nobody foresaw."""
+
+    async def read(self) -> Reading:
+        answer, self.answer = self.answer, None
+        if answer is None:
+            raise RuntimeError("x")
+        return answer
+
+
+async def test_a_watch_that_fell_is_told_and_vouches_for_nothing() -> None:
+    ups = FallingUps()
+    watch = PowerWatch(CONFIG, NotedHands(), HandClock(), Metrics(), ups)
+    watch.start()
+    assert watch._task is not None
+    await asyncio.wait({watch._task}, timeout=60)
+    assert isinstance(watch._task.exception(), RuntimeError)
+    assert watch.reading is not None, "it was on mains"
+    assert ((await watch.health()).status, watch.supply) == ("failed", None)
+    await watch.close()
+
+
 async def test_without_a_ups_there_are_no_figures_and_no_alarm() -> None:
     metrics = Metrics()
     watch = PowerWatch(Power(), NotedHands(), HandClock(), metrics, ups_of(Power()))
