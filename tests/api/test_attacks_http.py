@@ -82,7 +82,7 @@ async def test_a_request_that_came_in_time_is_answered_although_the_loop_was_hel
     await eventually(lambda: api.server.connections == 1)
     await asyncio.sleep(KEEP_ALIVE_S / 4)
     writer.write(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
-    time.sleep(KEEP_ALIVE_S)  # noqa: ASYNC251  when it goes on, the end of the idle time is due together with the request
+    time.sleep(KEEP_ALIVE_S)
     assert status_of(await read_to_end(reader)) == 200
     writer.close()
 

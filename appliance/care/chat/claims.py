@@ -137,12 +137,7 @@ def _carried(
 
 def _opposites(text: str, lines: dict[int, str], carried: Sequence[int]) -> list[int]:
     """Sources that tell the same with the opposite polarity: nothing else is wrong with them but the negation."""
-    found = []
-    for number, line in lines.items():
-        if number not in carried:
-            codes = {problem.code for problem in guard.check_sentence(text, [number], {number: line}).problems}
-            if codes == {"negation"}:
-                found.append(number)
+    found = [number for number, line in lines.items() if number not in carried and guard.opposes(text, line)]
     return found[:MOST_CITED]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance.care.guard.check import VERSION, check_fact, check_sentence
+from appliance.care.guard.check import VERSION, check_fact, check_sentence, opposes
 from appliance.care.guard.verdict import Problem, Verdict
 
-__all__ = ["VERSION", "Problem", "Verdict", "check_fact", "check_sentence"]
+__all__ = ["VERSION", "Problem", "Verdict", "check_fact", "check_sentence", "opposes"]

@@ -31,6 +31,16 @@ def check_sentence(text: str, segments: Sequence[int], transcript: Mapping[int, 
     return _check(Evidence.of(text), segments, transcript)
 
 
+def opposes(text: str, line: str) -> bool:
+    """Whether ``line`` tells the same as ``text`` the other way round: nothing but negations would be wrong between them.
+
+    Most lines of a record speak of something else; that is seen at once, at a tenth of a verdict's cost.
+    """
+    if next(_polarity(Evidence.of(text), Evidence.heard(line)), None) is None:
+        return False
+    return {problem.code for problem in check_sentence(text, [1], {1: line}).problems} == {"negation"}
+
+
 def check_fact(
     name: str,
     value: str | None,

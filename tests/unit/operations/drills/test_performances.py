@@ -245,7 +245,7 @@ async def test_a_record_that_can_not_be_read_is_a_failed_step_of_the_report(stor
     async def nothing() -> list[Finding]:
         return []
 
-    parts = HealthParts(doctor=nothing, engines=lambda: {}, store=Torn(store), reads=lambda: True)
+    parts = HealthParts(doctor=nothing, engines=dict, store=Torn(store), reads=lambda: True)
     rehearsal = await made(health_drill(parts))
     assert outcomes(rehearsal) == {"doctor": "passed", "record": "failed"}
     assert "malformed" not in rehearsal.steps[1].why_en, "an error's text may quote the data"
