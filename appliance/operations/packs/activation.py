@@ -65,7 +65,7 @@ class Activation:
         """
         async with self._alone(capability):
             previous = (await asyncio.to_thread(self._shelf.memory, capability)).previous
-            if not previous:
+            if previous in {"", await asyncio.to_thread(self._shelf.active, capability)}:
                 raise NO_PREVIOUS(capability=capability)
             return await self._switch(previous, on_bytes)
 

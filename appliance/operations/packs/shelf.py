@@ -12,7 +12,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -160,11 +160,14 @@ class Shelf:
         """Everything in ``incoming`` is checked and durable: give it its place. Raises ``OSError``."""
         place = self.models / manifest.capability / manifest.pack
         with self.alone():
-            memory = self.memory(manifest.capability)
-            memory.newest[manifest.name] = manifest.version
-            self._remember(manifest.capability, memory)
             incoming.rename(place)
             durable.sync_folder(place.parent)
+            try:
+                # After its name: a version that was noted and is not there could never be taken in again.
+                self._note_newest(manifest.capability, manifest.name, manifest.version)
+            except OSError:
+                place.rename(incoming)
+                raise
         return place
 
     def point(self, capability: str, pack: str) -> str:
@@ -179,16 +182,18 @@ class Shelf:
             before = self.active(capability)
             if pack:
                 self.find(pack)
+            if before != pack:
+                # Before the link: a full disk then changes nothing, and after a power cut the next attempt puts it right.
+                memory = self.memory(capability)
+                memory.previous = before
+                self._remember(capability, memory)
+            if pack:
                 fresh = folder / f".{ACTIVE}-{secrets.token_hex(4)}"
                 fresh.symlink_to(pack, target_is_directory=True)
                 fresh.replace(folder / ACTIVE)
             else:
                 (folder / ACTIVE).unlink(missing_ok=True)
             durable.sync_folder(folder)
-            if before != pack:
-                memory = self.memory(capability)
-                memory.previous = before
-                self._remember(capability, memory)
         return before
 
     def refuse_by_hand(self, capability: str) -> None:
@@ -207,6 +212,8 @@ class Shelf:
             folder = self.find(pack)
             if self.active(folder.parent.name) == pack:
                 raise IN_USE(pack=pack)
+            with suppress(OSError):  # a full disk must not keep anybody from making room
+                self._note_newest(folder.parent.name, pack.rpartition("-")[0], self._row(folder).version)
             freed = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
             doomed = folder.with_name(f"{_REMOVED}{secrets.token_hex(4)}")
             folder.rename(doomed)  # half a pack is never seen under its name
@@ -222,6 +229,12 @@ class Shelf:
                 left.unlink(missing_ok=True)
             else:
                 shutil.rmtree(left, ignore_errors=True)
+
+    def _note_newest(self, capability: str, name: str, version: int) -> None:
+        memory = self.memory(capability)
+        if memory.newest.get(name, 0) < version:
+            memory.newest[name] = version
+            self._remember(capability, memory)
 
     def _remember(self, capability: str, memory: Memory) -> None:
         write_file(self.models / capability / _MEMORY, msgspec.json.encode(memory))

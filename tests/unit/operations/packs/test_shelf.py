@@ -42,6 +42,17 @@ def test_pointing_is_one_step_and_remembers_the_one_before(shelf: Shelf, source:
     assert shelf.active("chat_model") == ""
 
 
+def test_a_change_that_can_t_be_remembered_is_none(shelf: Shelf, source: Path) -> None:
+    """As on a full disk: what serves after a restart must be what the person at the dashboard was told."""
+    Intake(shelf).take_in(source)
+    memory = shelf.models / "chat_model" / ".packs.json"
+    memory.unlink()
+    memory.mkdir()
+    with pytest.raises(IsADirectoryError):
+        shelf.point("chat_model", "tiny-2")
+    assert shelf.active("chat_model") == "tiny-1"
+
+
 def test_what_is_not_there_can_t_be_made_active(shelf: Shelf) -> None:
     with pytest.raises(ProntuarioError) as caught:
         shelf.point("chat_model", "tiny-9")
@@ -97,6 +108,16 @@ def test_a_lost_memory_still_knows_what_is_installed(shelf: Shelf, tmp_path: Pat
     packs.make(tmp_path / "again", version=1, fill=b"\x77")
     with pytest.raises(ProntuarioError) as caught:
         Intake(shelf).take_in(tmp_path / "again")
+    assert code_of(caught) == "pack.older"
+
+
+def test_a_version_that_was_never_noted_is_noted_when_it_goes(shelf: Shelf, source: Path) -> None:
+    """A power cut may come between a pack's name and the note of its version."""
+    Intake(shelf).take_in(source)
+    (shelf.models / "chat_model" / ".packs.json").unlink()
+    shelf.remove("tiny-2")
+    with pytest.raises(ProntuarioError) as caught:
+        Intake(shelf).take_in(source)
     assert code_of(caught) == "pack.older"
 
 
