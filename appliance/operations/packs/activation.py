@@ -52,9 +52,10 @@ class Activation:
         async with self._alone(pack):
             folder = await asyncio.to_thread(self._shelf.find, pack)
             known = await asyncio.to_thread(self._shelf.manifest, folder)
-            serving = await asyncio.to_thread(self._serving, known.capability)
-            if serving is not None and serving.name == known.name and serving.version > known.version:
-                raise OLDER(name=known.name, version=known.version, newest=serving.version)
+            name, _, version = (await asyncio.to_thread(self._shelf.active, known.capability)).rpartition("-")
+            # Told by its name alone: a pack that is damaged, gone or trusted no more must not stand in its successor's way.
+            if name == known.name and version.isdecimal() and int(version) > known.version:
+                raise OLDER(name=known.name, version=known.version, newest=int(version))
             return await self._switch(pack, on_bytes)
 
     async def rollback(self, capability: str, on_bytes: OnBytes = lambda _: None) -> Activated:
@@ -79,10 +80,6 @@ class Activation:
                 yield
             except OSError as error:
                 raise UNREADABLE(pack=what, reason=errno.errorcode.get(error.errno or 0, "?")) from error
-
-    def _serving(self, capability: str) -> PackManifest | None:
-        active = self._shelf.active(capability)
-        return self._shelf.manifest(self._shelf.find(active)) if active else None
 
     async def _switch(self, pack: str, on_bytes: OnBytes) -> Activated:
         known = await to_the_end(self._shelf.verify, pack, on_bytes)
