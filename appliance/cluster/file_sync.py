@@ -39,6 +39,10 @@ _SETTLED_NS: Final = 2_000_000_000
 """A file written this recently may be written again within the clock tick of its times."""
 
 
+Choose = Callable[[Sequence[FileEntry]], tuple[FileEntry, ...]]
+"""Which of the files may go to the peer."""
+
+
 class Digests:
     """SHA-256 of files, read again only when inode, size or one of the times has changed: packs have tens of gigabytes.
 
@@ -77,13 +81,17 @@ def entries_of(folder: Path, digests: Digests | None = None) -> tuple[FileEntry,
     return tuple(found)
 
 
-async def send_folder(link: PeerLink, epoch: int, root: str, folder: Path, digests: Digests | None = None) -> int:
-    """Make the peer's ``root`` hold every file of ``folder``; how many had to travel. ``digests``: keep it between calls.
+async def send_folder(
+    link: PeerLink, epoch: int, root: str, folder: Path, digests: Digests | None = None, choose: Choose = tuple
+) -> int:
+    """Make the peer's ``root`` hold every file of ``folder`` that ``choose`` leaves; how many had to travel.
+
+    ``digests``: keep it between calls. ``choose`` may block.
 
     Raises:
         ProntuarioError: the peer is away, is in another epoch, or got something wrong; its files are as before.
     """
-    entries = await asyncio.to_thread(entries_of, folder, digests)
+    entries = await asyncio.to_thread(lambda: choose(entries_of(folder, digests)))
     missing = set((await link.ask(HaveFiles(root, entries), Missing, deadline_s=_WHOLE_S)).names)
     for entry in entries:
         if entry.path in missing:

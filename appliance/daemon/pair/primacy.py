@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,8 @@ from appliance.cluster.replication_errors import PEER_AWAY
 from appliance.cluster.shipper import HOPELESS, Shipper
 from appliance.config import Config, Paths
 from appliance.daemon.pair.neighbour import MODELS, Neighbour
+from appliance.operations.packs.shelf import Shelf
+from appliance.operations.packs.travelling import as_signed
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.store.blobs import BlobStore
 from appliance.store.database import Database
@@ -163,11 +166,12 @@ class Primacy:
 
     async def _copy_models(self) -> None:
         """Model packs follow the record: the other node must be able to do the same work."""
-        digests, bulk = Digests(), self._ground.neighbour.bulk
+        digests, bulk, paths = Digests(), self._ground.neighbour.bulk, self._ground.paths
+        fit = partial(as_signed, Shelf(paths.models, paths.pack_keys))
         while True:
             try:
                 await bulk.wait_up()
-                await send_folder(bulk, self.epoch, MODELS, self._ground.paths.models, digests)
+                await send_folder(bulk, self.epoch, MODELS, paths.models, digests, fit)
                 self.models_copied = True
             except (ProntuarioError, OSError) as error:
                 code = error.kind.code if isinstance(error, ProntuarioError) else "os"

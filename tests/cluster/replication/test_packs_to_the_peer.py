@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from appliance.cluster.file_sync import FileReceiver, send_folder
 from appliance.operations.packs.intake import Intake
 from appliance.operations.packs.shelf import Shelf
+from appliance.operations.packs.travelling import as_signed
 from appliance.plugin_api.errors import ProntuarioError
 from tests.cluster.replication.conftest import Wiring
 from tests.fakes import packs
@@ -58,6 +60,18 @@ async def test_what_rotted_at_the_sender_is_found_where_it_arrives(here: Shelf, 
     await send_folder(wire.link, 1, "models", here.models)
     with pytest.raises(ProntuarioError, match=r"pack\.altered"):
         there.verify("tiny-1")
+
+
+async def test_what_rotted_at_the_sender_does_not_replace_the_good_copy(
+    here: Shelf, there: Shelf, r_wire: Wiring
+) -> None:
+    wire = await r_wire(FileReceiver({"models": there.models}, lambda: 1).handlers())
+    await send_folder(wire.link, 1, "models", here.models)
+    rotten, broken = here.find("tiny-1") / packs.KINDS[1], there.find("tiny-1") / packs.KINDS[2]
+    rotten.write_bytes(rotten.read_bytes()[:-1] + b"\0")
+    broken.write_bytes(b"broken")
+    assert await send_folder(wire.link, 1, "models", here.models, choose=partial(as_signed, here)) == 1
+    assert there.verify("tiny-1").version == 1  # and what was broken there is repaired
 
 
 async def test_a_peer_that_does_not_trust_the_maker_does_not_use_it(
