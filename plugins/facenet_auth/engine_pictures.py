@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +18,21 @@ DETECTION_SIDE_PX: Final = 640
 """About how long the longer side is of the picture in which faces are looked for."""
 _SHORTEST_PX: Final = 24
 _READ: Final = ("JPEG", "PNG")
+_FAULTS: Final = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,  # a cut-off EXIF block
+    Image.DecompressionBombError,
+)
+"""What Pillow raises on broken files; it promises nothing narrower. What got past here would fail everybody's frames of the step."""
 
 
 class PictureError(ValueError):
@@ -62,7 +78,7 @@ def _decoded(content: bytes) -> Image.Image:
             return ImageOps.exif_transpose(opened).convert("RGB")
     except PictureError:
         raise
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+    except _FAULTS as error:
         raise PictureError("neither a JPEG nor a PNG file") from error
 
 

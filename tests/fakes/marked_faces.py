@@ -67,10 +67,10 @@ def draw(*heads: Head, width: int = 320, height: int = 240) -> Array:
     return picture
 
 
-def png(picture: Array) -> bytes:
+def png(picture: Array, **options: Any) -> bytes:
     """The picture as a file."""
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG")
+    Image.fromarray(picture).save(file, "PNG", **options)
     return file.getvalue()
 
 

@@ -160,6 +160,14 @@ def test_a_picture_in_the_middle_that_can_not_be_read(engine: FaceEngine) -> Non
     assert seen[0].embedding == seen[2].embedding
 
 
+def test_nobody_s_broken_file_costs_the_others_their_answers(engine: FaceEngine) -> None:
+    good = draw(Head())
+    submit(engine, 1, [Frame(png(good))])
+    submit(engine, 2, [Frame(png(good, exif=b"Exif\0\0II*\0"))])
+    seen = run(engine)
+    assert [seen[number][0].problem for number in (1, 2)] == ["", BAD_IMAGE]
+
+
 def test_plain_pixels_and_files_are_the_same_picture(engine: FaceEngine) -> None:
     picture = draw(Head())
     submit(engine, 1, [Frame(png(picture)), Frame(picture.tobytes(), 320, 240), Frame(jpeg(picture))])

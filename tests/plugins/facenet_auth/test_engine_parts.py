@@ -52,8 +52,9 @@ def _gif() -> bytes:
         _png_header(23, 100),
         png(np.zeros((64, 64, 3), np.uint8))[:60],
         jpeg(draw(Head()))[:500],
+        png(draw(Head()), exif=b"Exif\0\0II*\0"),
     ],
-    ids=["empty", "text", "gif", "bomb", "wide", "narrow", "cut png", "cut jpeg"],
+    ids=["empty", "text", "gif", "bomb", "wide", "narrow", "cut png", "cut jpeg", "cut exif"],
 )
 def test_what_is_no_picture_is_refused(content: bytes) -> None:
     with pytest.raises(PictureError):
