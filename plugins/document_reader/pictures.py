@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from typing import Final
 
@@ -15,6 +16,21 @@ _LONGEST: Final = 3400
 """Pixels of the longer side that a page needs: A4 at 290 dots an inch. More costs time and reads no better."""
 _SHORTEST: Final = 1700
 """Smaller pictures are enlarged to this: recognisers want letters of twenty pixels or more."""
+
+
+_FAULTS: Final = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,  # a cut-off EXIF block
+)
+"""What Pillow raises on broken files; it promises nothing narrower. Too little memory is told elsewhere."""
 
 
 def open_photo(document: bytes, media_type: str, max_pixels: int) -> Image.Image:
@@ -38,7 +54,7 @@ def open_photo(document: bytes, media_type: str, max_pixels: int) -> Image.Image
             picture.draft("RGB", (_LONGEST, _LONGEST))  # a JPEG decodes to a half or a quarter at once
             upright = ImageOps.exif_transpose(picture)
             return fitting(_on_white(upright))
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except _FAULTS as error:
         raise RefusedError("document.damaged") from error
 
 

@@ -72,6 +72,7 @@ WHOLE_JPEG = papers.encoded(Image.effect_noise((600, 800), 60), "JPEG")
         (huge_jpeg(), "document.too_large"),
         (WHOLE_JPEG[: len(WHOLE_JPEG) // 2], "document.damaged"),
         (b"\xff\xd8\xff\xe0" + b"garbage" * 50, "document.damaged"),
+        (papers.encoded(Image.new("L", (64, 64), 200), exif=b"Exif\0\0II*\0"), "document.damaged"),
         (b"\x00\x00\x00\x18ftypheic" + b"\x00" * 200, "document.damaged"),
         (b"PK\x03\x04" + bytes(range(256)) * 20, "document.unsupported"),
         (b"", "document.unsupported"),
