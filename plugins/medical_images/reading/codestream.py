@@ -15,6 +15,9 @@ from plugins.medical_images.reading.refusals import damaged
 _SOI: Final = b"\xff\xd8"
 _J2K: Final = b"\xff\x4f\xff\x51"
 _JP2: Final = b"\x00\x00\x00\x0cjP  "
+_BOX_HEADER: Final = 8
+_LONG_LENGTH: Final = 1
+"""In the place of a box's length: the length follows in eight bytes (15444-1 I.4)."""
 _FRAME_MARKERS: Final = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
 _ALONE: Final = frozenset({0x01, *range(0xD0, 0xD9)})
 _RLE_HEADER: Final = 64
@@ -27,10 +30,27 @@ def declared_size(frame: bytes) -> tuple[int, int] | None:
     """Width and height as the codestream has them; None if it is neither JPEG, JPEG-LS nor JPEG 2000."""
     if frame.startswith(_SOI):
         return _jpeg_size(frame)
-    start = frame.find(_J2K) if frame.startswith(_JP2) else 0
-    if start >= 0 and frame[start : start + 4] == _J2K:
+    start = _codestream_at(frame) if frame.startswith(_JP2) else 0
+    if frame[start : start + 4] == _J2K:
         return _j2k_size(frame, start)
     return None
+
+
+def _codestream_at(data: bytes) -> int:
+    """Where the codestream of a JP2 file begins, found as decoders do, box by box: any other box may hold a likeness of one."""
+    place = 0
+    while place + _BOX_HEADER <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, place)
+        header = _BOX_HEADER
+        if length == _LONG_LENGTH and place + 2 * _BOX_HEADER <= len(data):
+            header = 2 * _BOX_HEADER
+            (length,) = struct.unpack_from(">Q", data, place + _BOX_HEADER)
+        if kind == b"jp2c":
+            return place + header
+        if length < header:  # 0: to the end of the file
+            break
+        place += length
+    raise damaged("JPEG 2000")
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:

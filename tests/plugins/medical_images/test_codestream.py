@@ -30,6 +30,35 @@ def test_jpeg_2000(container: bool) -> None:
     assert declared_size(coded("JPEG2000", (30, 20), no_jp2=not container)) == (30, 20)
 
 
+def j2k(width: int, height: int) -> bytes:
+    """The beginning of a codestream: SOC, and SIZ as far as its sizes are read."""
+    return b"\xff\x4f\xff\x51" + struct.pack(">HHIIII", 41, 0, width, height, 0, 0)
+
+
+def box(kind: bytes, content: bytes, *, long: bool = False) -> bytes:
+    size = struct.pack(">I4sQ", 1, kind, 16 + len(content)) if long else struct.pack(">I4s", 8 + len(content), kind)
+    return size + content
+
+
+JP2 = box(b"jP  ", b"\r\n\x87\n")
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_the_likeness_of_a_codestream_in_another_box_counts_for_nothing(long: bool) -> None:
+    frame = JP2 + box(b"xml ", j2k(64, 64), long=long) + box(b"jp2c", j2k(60_000, 50_000), long=long)
+    assert declared_size(frame) == (60_000, 50_000)
+
+
+def test_a_codestream_to_the_end_of_the_file() -> None:
+    assert declared_size(JP2 + struct.pack(">I4s", 0, b"jp2c") + j2k(30, 20)) == (30, 20)
+
+
+@pytest.mark.parametrize("boxes", [b"", box(b"xml ", j2k(64, 64)), struct.pack(">I4s", 3, b"xml ") + j2k(64, 64)])
+def test_a_jp2_without_a_codestream_is_refused(boxes: bytes) -> None:
+    with pytest.raises(RefusedError):
+        declared_size(JP2 + boxes)
+
+
 def test_anything_else_says_nothing() -> None:
     assert declared_size(b"\0" * 100) is None
     assert declared_size(b"") is None
