@@ -16,6 +16,7 @@ import numpy as np
 import psutil
 import pytest
 
+from appliance.engines.supervisor import EngineSupervisor
 from appliance.plugin_api.engine import CallOptions
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.messages import Failed, Submit
@@ -141,7 +142,26 @@ def test_a_worker_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     assert workshop._process is None
 
 
-async def asked(stopped: int) -> None:
+async def answered(engine: EngineSupervisor, path: Path) -> None:
+    """Ask and hear the whole answer, its end too: then the worker waits for a question, and its engine for nothing of it.
+
+    ``Reader`` goes away with the facts. A worker that is stopped between them and the end keeps its engine waiting for the end,
+    and the next question never gets to the pipe.
+    """
+    question = msgspec.msgpack.encode(Inspect(str(path)))
+    pieces = [piece async for piece in engine.submit(READ, question, CallOptions())]
+    assert len(pieces) == 2
+
+
+async def stop(worker: psutil.Process) -> None:
+    """Stop it, and wait until it stands still: a signal that is only pending lets a read that began before still end."""
+    worker.send_signal(signal.SIGSTOP)
+    async with asyncio.timeout(60):
+        while worker.status() != psutil.STATUS_STOPPED:  # noqa: ASYNC110  the system has no event for it
+            await asyncio.sleep(0.02)
+
+
+async def asked(stopped: psutil.Process) -> None:
     """Wait until the question lies in the pipe of a worker that is stopped; elsewhere than on Linux, a while."""
     if sys.platform != "linux":
         await asyncio.sleep(3.0)
@@ -149,7 +169,7 @@ async def asked(stopped: int) -> None:
     lies_there = array("i", [0])
     async with asyncio.timeout(60):
         while not lies_there[0]:
-            with Path(f"/proc/{stopped}/fd/0").open("rb", buffering=0) as pipe:
+            with Path(f"/proc/{stopped.pid}/fd/0").open("rb", buffering=0) as pipe:
                 fcntl.ioctl(pipe, termios.FIONREAD, lies_there)
             await asyncio.sleep(0.02)
 
@@ -158,13 +178,12 @@ async def test_a_file_that_kills_its_decoder_is_refused_and_the_others_are_read(
     """Through a real child: the pipe of the worker breaks in the middle of a study, and the child lives on."""
     path = study(tmp_path)
     async with as_child(tmp_path) as (reader, engine):
-        await reader.inspect(path, None, CallOptions())
-        (process,) = psutil.Process(engine.pid).children()
-        worker = process.pid
-        os.kill(worker, signal.SIGSTOP)
+        await answered(engine, path)
+        (worker,) = psutil.Process(engine.pid).children()
+        await stop(worker)
         waits = asyncio.create_task(reader.inspect(path, None, CallOptions()))
         await asked(worker)
-        os.kill(worker, signal.SIGKILL)
+        worker.kill()
         with pytest.raises(ProntuarioError, match=r"image\.damaged"):
             await waits
         assert (await reader.inspect(path, None, CallOptions())).frames == 500
