@@ -20,7 +20,7 @@ from appliance.operations.packs.intake import Intake
 from appliance.operations.packs.places import Places
 from appliance.operations.packs.shelf import OnBytes, Shelf
 from appliance.plugin_api.capabilities import CAPABILITIES
-from appliance.plugin_api.errors import ProntuarioError, catalogue
+from appliance.plugin_api.errors import INTERNAL, ProntuarioError, catalogue
 from appliance.store import durable
 from appliance.store.threads import to_the_end
 from appliance.telemetry.logs import get_logger
@@ -170,21 +170,25 @@ class Workbench:
             await asyncio.wait({task})
 
     async def _carry_out(self, order: Order, work: Work, meter: Meter) -> None:
-        ended, status = work, _STOPPED
+        ended, status = replace(work, state="failed", told=told(INTERNAL(incident=order.id))), INTERNAL.status
         try:
             ended = await self._do(order, work, meter)
             status = _OK if ended.state == "done" else catalogue()[ended.told.code].status
         except (StoppedError, asyncio.CancelledError):  # cancelled by ``close`` only, which waits for what follows
-            ended = replace(work, state="stopped")
+            ended, status = replace(work, state="stopped"), _STOPPED
         except ProntuarioError as error:
             ended, status = await asyncio.to_thread(self._failed, work, error), error.kind.status
         except OSError as error:
             failure = durable.as_failure(error)
             ended, status = await asyncio.to_thread(self._failed, work, failure), failure.kind.status
-        ended = replace(ended, done_bytes=meter.done, all_bytes=meter.all, ended=self._now())
+        finally:  # also after what nobody foresaw: the bench has to be free for the next order
+            await self._settle(order, replace(ended, done_bytes=meter.done, all_bytes=meter.all), status)
+
+    async def _settle(self, order: Order, ended: Work, status: int) -> None:
+        ended = replace(ended, ended=self._now())
         log.info("work on the shelf of models ended", step=order.kind, status=status, code=ended.told.code)
         try:
-            await self._record(order, ended.pack or work.what, status, ended.told.code)
+            await self._record(order, ended.pack or ended.what, status, ended.told.code)
         finally:
             self._latest, self._task = ended, None
 

@@ -26,12 +26,14 @@ class PlayedSwitch:
 
     def __init__(self) -> None:
         self.go_on = asyncio.Event()
-        self.bad = False
+        self.bad = self.broken = False
 
     async def activate(self, pack: str, on_bytes: OnBytes = lambda _: None) -> Activated:
         while not self.go_on.is_set():
             on_bytes(1)
             await asyncio.sleep(0)
+        if self.broken:
+            raise RuntimeError("nobody foresaw it")
         if self.bad:
             raise GATE(pack=pack, reason="engine.load_failed")
         return Activated("chat_model", pack, "tiny-1")
@@ -102,6 +104,16 @@ async def test_a_model_that_fails_its_test_leaves_what_served_and_says_so(bench:
     bench.recorded.clear()
     assert (await bench.order("rollback", "chat_model")).told.code == "pack.no_previous"
     assert bench.recorded == [("rollback", "chat_model", 409, "pack.no_previous")]
+
+
+async def test_what_nobody_foresaw_is_told_and_leaves_the_bench_free(bench: Bench) -> None:
+    bench.switch.broken = True
+    bench.switch.go_on.set()
+    work = await bench.order("activate", "tiny-1")
+    assert (work.state, work.told.code) == ("failed", "internal")
+    assert work.id in work.told.step_en
+    assert bench.recorded == [("activate", "tiny-1", 500, "internal")]
+    assert (await bench.order("verify", "tiny-1")).state == "done"
 
 
 async def test_only_one_at_a_time_and_it_can_be_stopped(bench: Bench) -> None:
