@@ -170,7 +170,8 @@ class Workbench:
             await asyncio.wait({task})
 
     async def _carry_out(self, order: Order, work: Work, meter: Meter) -> None:
-        ended, status = replace(work, state="failed", told=told(INTERNAL(incident=order.id))), INTERNAL.status
+        unforeseen = INTERNAL(incident=order.id)
+        ended, status = replace(work, state="failed", told=told(unforeseen)), INTERNAL.status
         try:
             ended = await self._do(order, work, meter)
             status = _OK if ended.state == "done" else catalogue()[ended.told.code].status
@@ -181,7 +182,10 @@ class Workbench:
         except OSError as error:
             failure = durable.as_failure(error)
             ended, status = await asyncio.to_thread(self._failed, work, failure), failure.kind.status
-        finally:  # also after what nobody foresaw: the bench has to be free for the next order
+        except Exception:  # what nobody foresaw goes on to the loop, which reports it
+            ended = await asyncio.to_thread(self._failed, work, unforeseen)
+            raise
+        finally:  # the bench has to be free for the next order, whatever happened
             await self._settle(order, replace(ended, done_bytes=meter.done, all_bytes=meter.all), status)
 
     async def _settle(self, order: Order, ended: Work, status: int) -> None:

@@ -110,7 +110,7 @@ async def test_what_nobody_foresaw_is_told_and_leaves_the_bench_free(bench: Benc
     bench.switch.broken = True
     bench.switch.go_on.set()
     work = await bench.order("activate", "tiny-1")
-    assert (work.state, work.told.code) == ("failed", "internal")
+    assert (work.state, work.told.code, work.serving) == ("failed", "internal", "tiny-1")
     assert work.id in work.told.step_en
     assert bench.recorded == [("activate", "tiny-1", 500, "internal")]
     assert (await bench.order("verify", "tiny-1")).state == "done"
