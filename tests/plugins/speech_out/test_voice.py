@@ -9,10 +9,13 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 import wave
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -24,7 +27,7 @@ from appliance.plugin_api.engine import CallOptions
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.hooks import PluginContext
 from appliance.plugin_api.testing import check_text_to_speech
-from plugins.speech_out import mac_avspeech, speaking
+from plugins.speech_out import mac_avspeech, mac_say, speaking
 from plugins.speech_out.config import VoiceConfig
 from plugins.speech_out.plugin import SpeechOutPlugin
 from plugins.speech_out.programs import AvSpeechProgram, EspeakProgram, Missing, Program, SayProgram, standard_programs
@@ -34,6 +37,7 @@ from tests.plugins.speech_out.programs import (
     Buffer,
     FakeAvFoundation,
     FakeFoundation,
+    fake_say,
     python_with_fakes,
     python_with_say,
 )
@@ -312,6 +316,34 @@ def test_what_is_too_high_for_the_new_rate_does_not_come_back_lower() -> None:
 def test_a_rate_that_no_sound_has_is_refused(rate_hz: int) -> None:
     with pytest.raises(ValueError, match="rate"):
         Resampler(rate_hz, VOICE_RATE_HZ)
+
+
+class Heard(io.BytesIO):
+    """Standard output that looks at what lies in ``folder`` whenever sound comes."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder, self.there = folder, list[Path]()
+
+    def write(self, sound: Any) -> int:
+        self.there += self.folder.iterdir()
+        return super().write(sound)
+
+
+def test_nothing_of_a_note_lies_on_the_disk_once_it_sounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever stops listening kills the helper, and with it whatever would still clear away."""
+    scratch, note = tmp_path / "scratch", tmp_path / "note.txt"
+    (scratch / f"{mac_say.PREFIX}99999999-killed").mkdir(parents=True)
+    (scratch / f"{mac_say.PREFIX}{os.getpid()}-runs").mkdir()
+    note.write_text("febre")
+    heard = Heard(scratch)
+    with monkeypatch.context() as patched, note.open("rb") as text:
+        patched.setattr(tempfile, "tempdir", str(scratch))
+        patched.setattr(sys, "stdin", SimpleNamespace(buffer=text))
+        patched.setattr(sys, "stdout", SimpleNamespace(buffer=heard))
+        status = mac_say.main("165", fake_say(tmp_path))
+    assert (status, heard.getvalue()[:4]) == (0, b"RIFF")
+    assert {path.name for path in heard.there} == {f"{mac_say.PREFIX}{os.getpid()}-runs"}
 
 
 def test_the_fake_say_writes_what_a_wave_reader_reads(tmp_path: Path) -> None:
