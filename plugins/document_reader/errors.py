@@ -37,7 +37,7 @@ NO_RECOGNISER = define(
 FAILED = define(
     "document.reader_failed",
     503,
-    pt=("A leitura do documento falhou: {reason}.", "O original continua guardado. Tente de novo ou leia no papel."),
-    en=("Reading the document failed: {reason}.", "The original is kept. Try again, or read the paper."),
+    pt=("A leitura do documento falhou: {reason}.", "Tente de novo; se repetir, leia no papel e avise a TI."),
+    en=("Reading the document failed: {reason}.", "Try again; if it repeats, read the paper and tell IT."),
 )
 KINDS = {kind.code: kind for kind in (UNSUPPORTED, ENCRYPTED, DAMAGED, TOO_LARGE, NO_RECOGNISER, FAILED)}

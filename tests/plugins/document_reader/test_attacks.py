@@ -140,6 +140,7 @@ async def test_a_process_that_fails_is_an_error_for_people(script: str, reason: 
     with pytest.raises(ProntuarioError) as caught:
         await scripted(script).inspect(papers.pdf([["oi"]]), CALL)
     assert (caught.value.kind.code, caught.value.details["reason"]) == ("document.reader_failed", reason)
+    assert "guardado" not in caught.value.next_step("pt"), "an upload is looked at before it is kept"
     assert children() == []
 
 
