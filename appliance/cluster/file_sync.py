@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -28,7 +29,8 @@ from appliance.cluster.peer_messages import (
 from appliance.cluster.peer_server import Handler
 from appliance.cluster.replication_errors import BAD_PART, EPOCH_AHEAD, STALE_EPOCH
 from appliance.store import durable
-from appliance.store.threads import opened
+from appliance.store.errors import FULL
+from appliance.store.threads import opened, to_the_end
 from appliance.telemetry.logs import get_logger
 
 log = get_logger("peer")
@@ -37,8 +39,9 @@ _WHOLE_S: Final = 600.0
 _INCOMING: Final = ".from-peer"
 _SETTLED_NS: Final = 2_000_000_000
 """A file written this recently may be written again within the clock tick of its times."""
-
-
+SPARE_BYTES: Final = 256 << 20
+"""Must stay free on the receiver's disk."""
+FreeBytes = Callable[[Path], int]
 Choose = Callable[[Sequence[FileEntry]], tuple[FileEntry, ...]]
 """Which of the files may go to the peer."""
 
@@ -112,12 +115,19 @@ async def _send(link: PeerLink, epoch: int, root: str, entry: FileEntry, path: P
             await link.ask(put, Done, deadline_s=_WHOLE_S if last else _PART_S)
 
 
+def free_bytes(folder: Path) -> int:
+    """How much the disk of ``folder`` still takes."""
+    return shutil.disk_usage(folder).free
+
+
 class FileReceiver:
     """Takes files for the given ``roots`` (name → folder), and no path that leads out of them."""
 
-    def __init__(self, roots: Mapping[str, Path], fence: Callable[[], int]) -> None:
+    def __init__(self, roots: Mapping[str, Path], fence: Callable[[], int], *, free: FreeBytes = free_bytes) -> None:
         self._roots = dict(roots)
         self._fence = fence
+        self._free = free
+        self._turn = asyncio.Lock()
         self._digests = Digests()
         self._assemblers = {name: Assembler(folder / _INCOMING) for name, folder in roots.items()}
         self._ready: dict[tuple[str, FileEntry], Assembled] = {}
@@ -127,7 +137,9 @@ class FileReceiver:
         return {HaveFiles: self._on_have, PutFile: self._on_put, CommitFiles: self._on_commit}
 
     async def _on_have(self, have: HaveFiles) -> Missing:
-        return Missing(await asyncio.to_thread(self._missing, have.root, have.entries))
+        async with self._turn:
+            await self._forget_broken_off(have.root)
+            return Missing(await asyncio.to_thread(self._missing, have.root, have.entries))
 
     async def _on_put(self, put: PutFile) -> Done:
         self._admit(put.epoch, put.root, [put.entry])
@@ -144,10 +156,11 @@ class FileReceiver:
 
     async def _on_commit(self, commit: CommitFiles) -> Done:
         self._admit(commit.epoch, commit.root, commit.entries)
-        lacking = [entry.path for entry in commit.entries if (commit.root, entry) not in self._ready]
-        if lacking:
-            raise BAD_PART(name=lacking[0])
-        await asyncio.to_thread(self._put_into_place, commit)
+        async with self._turn:
+            lacking = [entry.path for entry in commit.entries if (commit.root, entry) not in self._ready]
+            if lacking:
+                raise BAD_PART(name=lacking[0])
+            await to_the_end(self._put_into_place, commit)
         return Done()
 
     def _admit(self, epoch: int, root: str, entries: Sequence[FileEntry]) -> None:
@@ -166,7 +179,19 @@ class FileReceiver:
 
     def _missing(self, root: str, entries: Sequence[FileEntry]) -> tuple[str, ...]:
         self._refuse_ways_out(root, entries)
-        return tuple(entry.path for entry in entries if not self._is_same(self._roots[root] / entry.path, entry))
+        missing = [entry for entry in entries if not self._is_same(self._roots[root] / entry.path, entry)]
+        self._check_room(root, missing)
+        return tuple(entry.path for entry in missing)
+
+    def _check_room(self, root: str, missing: Sequence[FileEntry]) -> None:
+        """The record shares the disk: models that do not fit beside it are not begun. Raises ``store.full`` (507)."""
+        if missing and sum(entry.size for entry in missing) + SPARE_BYTES > self._free(self._roots[root]):
+            raise FULL()
+
+    async def _forget_broken_off(self, root: str) -> None:
+        """What an attempt left that never came to its end: all of it comes again."""
+        for key in [key for key in self._ready if key[0] == root]:
+            await to_the_end(self._ready.pop(key).path.unlink, missing_ok=True)
 
     def _is_same(self, path: Path, entry: FileEntry) -> bool:
         try:

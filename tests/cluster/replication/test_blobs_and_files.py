@@ -13,7 +13,7 @@ import pytest
 
 from appliance.cluster.blob_shipping import BlobReceiver, BlobShipping
 from appliance.cluster.errors import READ_ONLY
-from appliance.cluster.file_sync import Digests, FileReceiver, entries_of, send_folder
+from appliance.cluster.file_sync import SPARE_BYTES, Digests, FileReceiver, entries_of, send_folder
 from appliance.cluster.peer_messages import (
     PART_BYTES,
     CommitFiles,
@@ -182,6 +182,17 @@ async def test_nothing_takes_its_place_until_everything_is_there(tmp_path: Path)
     await receiver._on_put(PutFile(1, "models", second, 0, b"x"))
     await receiver._on_commit(CommitFiles(1, "models", (first, second)))
     assert entries_of(tmp_path) == (first, second)
+
+
+async def test_models_that_do_not_fit_beside_the_record_are_not_begun(tmp_path: Path) -> None:
+    receiver = FileReceiver({"models": tmp_path}, lambda: 1, free=lambda _: SPARE_BYTES + 9)
+    sent = FileEntry("one", 1, hashlib.sha256(b"x").hexdigest())
+    large, fitting = FileEntry("two", 10, "0" * 64), FileEntry("two", 9, "0" * 64)
+    await receiver._on_put(PutFile(1, "models", sent, 0, b"x"))
+    with pytest.raises(ProntuarioError, match=r"store\.full"):
+        await receiver._on_have(HaveFiles("models", (large,)))
+    assert list((tmp_path / ".from-peer").iterdir()) == []  # what a broken-off attempt left takes no room either
+    assert await receiver._on_have(HaveFiles("models", (fitting,))) == Missing(("two",))
 
 
 @pytest.mark.parametrize("path", ["../x", "/etc/x", "a/../../x", "", ".from-peer/x", "a/.ssh"])
