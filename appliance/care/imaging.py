@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -39,6 +40,8 @@ Commit = Callable[[Callable[[Transaction], Image]], Awaitable[T]]
 """Runs the function in a durable transaction and gives the caller's own kind of answer."""
 MAX_BYTES: Final = 1024 * MIB
 INSPECT_S: Final = 120.0
+FRAMES_AT_ONCE: Final = 4
+"""Originals that lie on the record's disk at a time for frames of them to be shown; each may have ``MAX_BYTES``."""
 RESUMED_AT_START: Final = 1000
 _BLOCK_BYTES: Final = 1 << 20
 _REFUSED: Final = 500
@@ -70,6 +73,7 @@ class Images:
         self.store = store
         self._blobs, self._vault, self._abilities = blobs, vault, abilities
         self._jobs, self._clock, self._spool = jobs, clock, spool
+        self._frames = asyncio.Semaphore(FRAMES_AT_ONCE)
         ImageAnalysing(store, blobs, vault, abilities, clock, self._spooled).register(jobs)
 
     def resume(self, tx: Transaction) -> None:
@@ -136,7 +140,7 @@ class Images:
         """One frame as a PNG. Raises ``image.frame`` 404, ``capability.unavailable`` 503, engine errors."""
         reader = self._abilities.image_reader().instance
         call = CallOptions(Lane.INTERACTIVE, INSPECT_S, who.user_id, image.patient_id)
-        async with self._spooled(image) as path:
+        async with self._frames, self._spooled(image) as path:
             return await reader.png(path, number, side, call)
 
     async def heat_map(self, analysis: Analysis) -> AsyncIterator[bytes]:

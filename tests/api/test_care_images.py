@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import httpx
 import pytest
 
 from appliance.care import ai_switches
+from appliance.care.imaging import FRAMES_AT_ONCE
+from appliance.plugin_api.engine import CallOptions
 from appliance.plugin_api.errors import BUSY
 from appliance.plugin_api.images import ImageFacts, PatientClaim
 from appliance.records import repository
@@ -126,6 +129,32 @@ async def test_a_frame_is_shown(clinic: Clinic) -> None:
         answer = await client.get(f"/api/images/{image['id']}/frames/1", params={"side": "64"})
     assert answer.headers["content-type"] == "image/png"
     assert answer.content == b"\x89PNG 1 64 " + PICTURE
+
+
+@dataclass
+class Crowded(FixedPictures):
+    """Takes its time over a frame, and counts how many are open at once."""
+
+    inside: int = 0
+    most: int = 0
+
+    async def png(self, image: Path, frame: int, longest_side: int, call: CallOptions) -> bytes:
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        await asyncio.sleep(0.1)
+        self.inside -= 1
+        return await super().png(image, frame, longest_side, call)
+
+
+async def test_a_ward_that_looks_at_once_does_not_fill_the_disk_with_originals(clinic: Clinic) -> None:
+    pictures = Crowded()
+    clinic.abilities.pictures = pictures
+    async with clinic.client() as client:
+        image = (await handed_in(clinic, client)).json()
+        path = f"/api/images/{image['id']}/frames/1"
+        answers = await asyncio.gather(*(client.get(path) for _ in range(2 * FRAMES_AT_ONCE)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert 1 <= pictures.most <= FRAMES_AT_ONCE
 
 
 async def test_what_a_model_says_is_a_draft_with_its_provenance(clinic: Clinic) -> None:
