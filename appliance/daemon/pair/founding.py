@@ -212,8 +212,8 @@ def _refuse_deaf(host: str, own: Place, plan: PairPlan) -> None:
 
 
 def _script(folder: Path) -> str:
-    """The same without Prontuário: any host with etcd can be the third voter."""
+    """The same without Prontuário: any host with etcd can be the third voter. What it is given goes to etcd, last."""
     here = str(folder)
     argv = ["etcd", *third_voter(folder).member.command()[1:]]
     words = [shlex.quote(word).replace(here, '"$here"') for word in argv]
-    return "\n".join(["#!/bin/sh", 'here="$(cd "$(dirname "$0")" && pwd)"', f"exec {' '.join(words)}", ""])
+    return "\n".join(["#!/bin/sh", 'here="$(cd "$(dirname "$0")" && pwd)"', f'exec {" ".join(words)} "$@"', ""])

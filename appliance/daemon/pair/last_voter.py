@@ -1,4 +1,4 @@
-"""When two of three voters are lost for good: the last one goes on alone, by order, and others are taken in again.
+"""When voters are lost for good: the last of three goes on alone, by order, and lost ones are taken in again.
 
 etcd itself can't tell two lost voters from two that are cut off, so only a person may say so. What a forced voter forgets
 are the others, never the pair's keys. The one mistake that can be made is that the lost ones start again from their old
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from appliance.cluster.etcd_client import EtcdClient
 from appliance.cluster.etcd_member import EtcdMember
@@ -28,6 +28,7 @@ VOTERS: Final = "voters"
 """A file in a voter's folder: the set that it belongs to now (``name=url,…``), where it is not the one it was founded with."""
 _LOOK_S: Final = 3.0
 _ALONE_LIMIT_S: Final = 90.0
+_ADD_LIMIT_S: Final = 20.0
 _POLL_S: Final = 0.2
 
 
@@ -57,31 +58,62 @@ async def go_on_alone(voter: Voter, *, typed: str | None, say: Say, prompt: Ask)
 
 
 async def readmit(voter: Voter, name: str, *, say: Say) -> str:
-    """Take the lost voter ``name`` into the set again; the set as it has to know it (``name=url,…``).
+    """Give the lost voter ``name`` a place in the set again; the set as it has to know it (``name=url,…``).
+
+    A voter that comes back with nothing is refused its old place by the others: while they are a majority, that place is
+    given up first, unless whoever has it answers.
 
     Raises:
         CommandFailedError: it belongs to the set, was never part of this pair, or another one has yet to start.
     """
     member = voter.member
+    url = member.initial_cluster.get(name)
+    if url is None:
+        raise CommandFailedError(f"{name} is no voter of this pair.")
     client = EtcdClient([member.client_url], member.tls.client_context() if member.tls else None, attempt_s=_LOOK_S)
     try:
-        listed = (await client.call("/v3/cluster/member/list", {}, _LOOK_S)).get("members", [])
-        urls = {str(url) for one in listed for url in one.get("peerURLs", [])}
-        url = member.initial_cluster.get(name)
-        if url is None or url in urls:
-            raise CommandFailedError(f"{name} is {'already a voter' if url else 'no voter of this pair'}.")
-        if any(not one.get("name") for one in listed):
-            raise CommandFailedError("A voter that was taken in has not started yet; start that one first.")
-        await client.call("/v3/cluster/member/add", {"peerURLs": [url]}, _LOOK_S)
+        urls = await _give_place(client, name, url)
     except ProntuarioError as error:
         raise CommandFailedError(f"{error.sentence('en')} {error.next_step('en')}") from error
     finally:
         await client.close()
-    urls.add(url)
     voters = ",".join(f"{one}={at}" for one, at in sorted(member.initial_cluster.items()) if at in urls)
     await asyncio.to_thread(write_file, voter.folder / VOTERS, voters.encode())
-    say(f"On {name}, before its voter starts: prontuario cluster rejoin --voters {voters}")
+    command = f"prontuario cluster rejoin --voters {voters}"
+    script = f"./etcd.sh --initial-cluster-state=existing --initial-cluster={voters}"
+    say(f"Em {name}, com o votante parado: {command}\nSem Prontuário lá, a primeira partida, com etcd/ vazia: {script}")
+    say(f"On {name}, with its voter stopped: {command}\nWithout Prontuário, the first start, etcd/ empty: {script}")
     return voters
+
+
+async def _give_place(client: EtcdClient, name: str, url: str) -> set[str]:
+    """The peer URLs of the set once ``url`` is a new member of it. Raises ``CommandFailedError``, ``ProntuarioError``."""
+    listed = await _members(client)
+    old = next((one for one in listed if url in one.get("peerURLs", [])), None)
+    if old is not None and (not old.get("name") or await _listens(url)):
+        raise CommandFailedError(f"{name} is already a voter. If its disk is new, stop its voter there first.")
+    if any(not one.get("name") for one in listed):
+        raise CommandFailedError("A voter that was taken in has not started yet; start that one first.")
+    if old is not None:
+        await client.call("/v3/cluster/member/remove", {"ID": old["ID"]}, _LOOK_S)
+    ends = time.monotonic() + _ADD_LIMIT_S
+    while True:
+        try:
+            await client.call("/v3/cluster/member/add", {"peerURLs": [url]}, _LOOK_S)
+        except ProntuarioError:
+            # Those that are left must have known each other for some seconds; and an answer can be lost on its way.
+            if time.monotonic() > ends:
+                raise
+            await asyncio.sleep(_POLL_S)
+        urls = {str(one) for entry in await _members(client) for one in entry.get("peerURLs", [])}
+        if url in urls:
+            return urls
+
+
+async def _members(client: EtcdClient) -> list[dict[str, Any]]:
+    """The set as this machine's voter knows it."""
+    listed: list[dict[str, Any]] = (await client.call("/v3/cluster/member/list", {}, _LOOK_S)).get("members", [])
+    return listed
 
 
 def rejoin(voter: Voter, voters: str) -> None:
@@ -118,16 +150,21 @@ def start_command(voter: Voter, *, alone: bool) -> list[str]:
     return now.command(joining=True, force_new_cluster=alone)
 
 
+async def _listens(url: str) -> bool:
+    host, _, port = url.removeprefix("https://").removeprefix("http://").rpartition(":")
+    try:
+        async with asyncio.timeout(_LOOK_S):
+            _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
+
+
 async def _expect_lost(member: EtcdMember, others: dict[str, str]) -> None:
     for name, url in sorted(others.items()):
-        host, _, port = url.removeprefix("https://").removeprefix("http://").rpartition(":")
-        try:
-            async with asyncio.timeout(_LOOK_S):
-                _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
-        except (OSError, TimeoutError):
-            continue
-        writer.close()
-        raise CommandFailedError(f"The voter {name} answers, so it is not lost. Nothing was done.")
+        if await _listens(url):
+            raise CommandFailedError(f"The voter {name} answers, so it is not lost. Nothing was done.")
     client = EtcdClient([member.client_url], member.tls.client_context() if member.tls else None, attempt_s=_LOOK_S)
     try:
         await client.read("/", _LOOK_S)

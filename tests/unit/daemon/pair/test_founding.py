@@ -96,6 +96,18 @@ async def test_the_third_voter_s_folder_holds_no_key_of_the_hospital_and_moves(t
     assert str(tmp_path) not in script
     assert os.access(moved / "etcd.sh", os.X_OK)
     assert third_voter(moved).member.data == moved / "etcd" / "data"
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "etcd").write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+    (programs / "etcd").chmod(0o700)
+    process = await asyncio.create_subprocess_exec(
+        str(moved / "etcd.sh"), "--initial-cluster-state=existing", stdout=asyncio.subprocess.PIPE,
+        env={"PATH": f"{programs}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    given, _ = await process.communicate()
+    words = given.decode().splitlines()
+    assert words[-1] == "--initial-cluster-state=existing", "a replaced voter joins the set that is there"
+    assert f"--data-dir={moved / 'etcd' / 'data'}" in words
     with pytest.raises(CommandFailedError, match="no third voter"):
         third_voter(tmp_path)
 
