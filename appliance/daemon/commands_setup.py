@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import getpass
 import os
 import sys
@@ -69,7 +70,7 @@ def _setup(machine: Machine, home: Path, file: Path | None, again: tuple[str, ..
     journal = Journal(home)
     with journal.alone(), hangup_interrupts():
         kept = journal.read()
-        context = _context(machine, home, file, given, kept)
+        context = dataclasses.replace(_context(machine, home, file, given, kept), again=again)
         for name in unneeded(context, again):
             context.tell(
                 f"{name}: não faz parte destas respostas; dê outras com --answers.",

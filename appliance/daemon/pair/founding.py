@@ -15,10 +15,11 @@ from appliance.daemon.exits import CommandFailedError, Exit
 from appliance.daemon.initialise import initialise, write_config
 from appliance.daemon.lock import HomeLock, running_pid
 from appliance.daemon.pair.etcd_child import Voter, VoterPlan, voter_at
-from appliance.daemon.pair.plan import PairPlan, Place, append_sections
+from appliance.daemon.pair.plan import PairPlan, Place, append_sections, seen_from
 from appliance.daemon.pair.shared_secrets import SharedSecrets, adopt, collect, refuse_other_record
 from appliance.security.audit_heads import HeadSigner
-from appliance.security.authority import Authority
+from appliance.security.authority import Authority, load_certificate
+from appliance.security.certificates import names_in
 from appliance.security.files import make_private_folder, write_file
 from appliance.security.identity import Identity
 from appliance.security.master_key import open_vault
@@ -87,6 +88,13 @@ def gift_of(home: Path, plan: PairPlan) -> Gift:
     paths = Paths(home)
     config = load_config(paths.config)
     return Gift(plan, collect(paths, config), config.node.hospital, config.node.profile)
+
+
+def standing_plan(home: Path) -> PairPlan:
+    """The pair that the home ``home`` is a node of, this node first. Raises ``CommandFailedError``."""
+    paths = Paths(home)
+    certificate = load_certificate(node_files(paths.secrets).certificate)
+    return seen_from(load_config(paths.config), names_in(certificate) if certificate is not None else ())
 
 
 def join(home: Path, gift: Gift) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from appliance.config import Paths, load_config
 from appliance.daemon.exits import CommandFailedError, Exit
-from appliance.daemon.pair.founding import Gift, found, gift_of, join, write_voter
+from appliance.daemon.pair.founding import Gift, found, gift_of, join, standing_plan, write_voter
 from appliance.daemon.pair.invitation import Code, Invitation, accept
 from appliance.daemon.pair.plan import PairPlan, Place
 from appliance.security.node_authority import node_files
@@ -48,16 +48,23 @@ class Wishes:
 async def invite(home: Path, wishes: Wishes, say: Callable[[str], None]) -> None:
     """Found the pair on ``home`` (once), then wait for the second node with a fresh code.
 
+    On either node of a pair it invites the other one anew: a Mac that takes the place of one that is gone.
+
     Raises:
-        CommandFailedError, ProntuarioError: see ``founding.found`` and ``Invitation.serve``.
+        CommandFailedError, ProntuarioError: see ``founding.found`` and ``Invitation.serve``; other addresses than the pair's.
         OSError: the port is taken.
     """
     paths = Paths(home)
     if not paths.config.exists():
         raise CommandFailedError(f"{home} is not prepared; run prontuario init --home {home} first.", Exit.CONFIG)
     config = load_config(paths.config)
-    plan = wishes.plan(config.api.port)
-    gift = gift_of(home, plan) if config.cluster.mode == "paired" else await found(home, plan)
+    if config.cluster.mode == "paired":
+        plan = standing_plan(home)
+        _refuse_other_addresses(wishes, plan)
+        gift = gift_of(home, plan)
+    else:
+        plan = wishes.plan(config.api.port)
+        gift = await found(home, plan)
     if plan.witness is not None:
         folder = wishes.witness_folder or home / "voter"
         write_voter(home, plan, folder)
@@ -69,6 +76,16 @@ async def invite(home: Path, wishes: Wishes, say: Callable[[str], None]) -> None
     say(f"On the second node: prontuario cluster join --first {wishes.address}:{wishes.join_port} --code {code}")
     await Invitation(code, gift, files).serve(wishes.address, wishes.join_port)
     say("The second node has joined. Start both: prontuario up")
+
+
+def _refuse_other_addresses(wishes: Wishes, plan: PairPlan) -> None:
+    own, other = plan.first, plan.second
+    if (wishes.address, wishes.peer_address) != (own.host, other.host):
+        raise CommandFailedError(
+            f"This is node {own.name} of a pair: --address {own.host} --peer-address {other.host}. "
+            "A new Mac takes the address of the one that is gone.",
+            Exit.USAGE,
+        )
 
 
 async def accept_invitation(home: Path, first: str, code: str) -> None:

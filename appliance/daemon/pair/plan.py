@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
 
+from appliance.config import Config
 from appliance.config.model import Admin, Api, Cluster
 from appliance.daemon.exits import CommandFailedError, Exit
 from appliance.security.files import write_file
+from appliance.security.node_authority import LOCAL_NAMES
 
 CONFIG_MODE: Final = 0o640
 VipBackend = Literal["auto", "ip", "ifconfig", "keepalived"]
@@ -112,6 +115,50 @@ class PairPlan(msgspec.Struct, frozen=True, kw_only=True):
     def voter_urls(self) -> dict[str, str]:
         """Name → peer URL."""
         return {voter.name: f"https://{_bracketed(voter.host)}:{voter.etcd_peer_port}" for voter in self.voters}
+
+
+def seen_from(config: Config, names: Collection[str]) -> PairPlan:
+    """The pair as the founded node of ``config`` knows it, itself first: what a Mac is told that takes the other's place.
+
+    ``names`` are those in its node certificate: its own address on the cable stands nowhere else.
+
+    Raises:
+        CommandFailedError: the configuration does not name the voters.
+    """
+    cluster, (own, other, *third) = config.cluster, _voters_seen_from(config.cluster)
+    wired = bool(cluster.peer_lan_host)
+    known = {own.name, own.host, *LOCAL_NAMES}
+    cable = next((name for name in sorted(names) if name not in known), "") if wired else ""
+    return PairPlan(
+        first=msgspec.structs.replace(
+            own, link=cable, api_port=config.api.port, peer_port=cluster.peer_port, admin_host=config.admin.host,
+            admin_port=config.admin.port,
+        ),
+        second=msgspec.structs.replace(
+            other, link=cluster.peer_host if wired else "", peer_port=cluster.peer_peer_port,
+            api_port=int(cluster.peer_api.rpartition(":")[2] or Api().port),
+        ),
+        witness=third[0] if third else None,
+        client_address=cluster.client_address,
+        vip_addresses=cluster.vip_addresses,
+        vip_interface=cluster.vip_interface,
+        vip_backend=cluster.vip_backend,
+        vipd_socket=cluster.vipd_socket,
+    )  # fmt: skip
+
+
+def _voters_seen_from(cluster: Cluster) -> list[Place]:
+    """This node, the other one, and the third voter if there is one: the order of ``etcd_endpoints``."""
+    urls = dict(entry.split("=", 1) for entry in cluster.etcd_initial_cluster.split(",") if "=" in entry)
+    third = [name for name in urls if name not in {cluster.node, cluster.peer}]
+    if not {cluster.node, cluster.peer} <= set(urls) or len(cluster.etcd_endpoints) != len(urls):
+        raise CommandFailedError("[cluster] etcd_initial_cluster does not name both nodes.", Exit.CONFIG)
+    places = []
+    for name, endpoint in zip((cluster.node, cluster.peer, *third), cluster.etcd_endpoints, strict=True):
+        host, _, port = urls[name].partition("://")[2].rpartition(":")
+        client_port = int(endpoint.rpartition(":")[2])
+        places.append(Place(name=name, host=host.strip("[]"), etcd_peer_port=int(port), etcd_client_port=client_port))
+    return places
 
 
 def render(section: str, table: msgspec.Struct) -> str:

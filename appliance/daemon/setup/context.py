@@ -33,6 +33,8 @@ class Context:
     join_port: int = 8446
     resumed: bool = False
     """Whether an earlier run got somewhere."""
+    again: tuple[str, ...] = ()
+    """Steps that were asked for once more."""
 
     @property
     def paths(self) -> Paths:

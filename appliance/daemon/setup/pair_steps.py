@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from appliance.config import load_config
-from appliance.daemon.pair.founding import become_first, gift_of, write_voter
+from appliance.daemon.pair.founding import become_first, gift_of, standing_plan, write_voter
 from appliance.daemon.pair.founding_commands import Wishes, accept_invitation
 from appliance.daemon.pair.invitation import Code, Invitation
 from appliance.daemon.pair.plan import PairPlan
@@ -67,6 +67,8 @@ async def found_pair(ctx: Context) -> None:
 async def invite_second(ctx: Context) -> None:
     """Show a code and wait for the second Mac. On a pair that serves already, it goes on serving.
 
+    Either Mac can do it: the new one takes the place of the one that is gone.
+
     Raises:
         ProntuarioError: ``cluster.code`` after three wrong ones; ``setup.port`` when that can't be listened on.
     """
@@ -76,9 +78,10 @@ async def invite_second(ctx: Context) -> None:
             return
     files = node_files(ctx.paths.secrets)
     code = Code.make(files.ca)
+    plan = standing_plan(ctx.home)
     with ctx.key():
-        gift = gift_of(ctx.home, plan_of(ctx))
-    where = f"{ctx.answers.address}:{ctx.join_port}"
+        gift = gift_of(ctx.home, plan)
+    where = f"{plan.first.host}:{ctx.join_port}"
     ctx.tell(
         f"No segundo Mac, com o pacote instalado:  sudo prontuario setup --part second --first {where} --code {code}\n"
         "O código vale uma vez, enquanto esta janela espera. Ctrl-C para continuar depois.",
@@ -87,7 +90,7 @@ async def invite_second(ctx: Context) -> None:
     )
     async with _open_door(ctx):
         try:
-            await Invitation(code, gift, files).serve(ctx.answers.address, ctx.join_port)
+            await Invitation(code, gift, files).serve(plan.first.host, ctx.join_port)
         except OSError as error:
             raise DOOR_TAKEN(where=where, reason=error.strerror or type(error).__name__) from error
     ctx.tell("O segundo Mac entrou no par.", "The second Mac has joined.")

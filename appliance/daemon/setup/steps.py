@@ -31,6 +31,11 @@ def _founds(ctx: Context) -> bool:
     return _first(ctx) and ctx.answers.phase == "pair"
 
 
+def _invites(ctx: Context) -> bool:
+    """The first Mac; and by order either one, when the other is gone."""
+    return _founds(ctx) or ("pair" in ctx.again and pair_steps.is_joined(ctx))
+
+
 def _mac(ctx: Context) -> bool:
     return ctx.machine.is_mac
 
@@ -42,7 +47,7 @@ STEPS: Final = (
     ),
     Step("found", ("O par e o terceiro votante", "The pair and the third voter"), pair_steps.found_pair, _founds),
     Step("key", ("As folhas da chave", "The pages of the key"), home_steps.print_key, _first),
-    Step("pair", ("O segundo Mac", "The second Mac"), pair_steps.invite_second, _founds),
+    Step("pair", ("O segundo Mac", "The second Mac"), pair_steps.invite_second, _invites),
     Step(
         "join", ("Entrar no par", "Joining the pair"), pair_steps.join_first, lambda ctx: ctx.answers.part == "second"
     ),

@@ -17,6 +17,7 @@ from appliance.daemon.initialise import initialise
 from appliance.daemon.lock import HomeLock
 from appliance.daemon.pair.etcd_child import RunningVoter, own_voter
 from appliance.daemon.pair.founding import found, found_for_development, gift_of, join, third_voter, write_voter
+from appliance.daemon.pair.founding_commands import Wishes, invite
 from appliance.daemon.pair.plan import PairPlan, Place
 from appliance.daemon.ports import free_ports
 from appliance.plugin_api.errors import ProntuarioError
@@ -129,6 +130,18 @@ async def test_a_running_node_and_a_home_with_another_record_are_refused(tmp_pat
     with pytest.raises(ProntuarioError, match=r"cluster\.has_record"):
         join(other, gift)
     assert (other / "prontuario.toml").read_bytes() == before
+
+
+async def test_a_pair_that_stands_is_not_told_other_addresses(tmp_path: Path) -> None:
+    """Swapped or mistyped, they would give a new Mac the name of the node that is left."""
+    await found_for_development(tmp_path, local_plan())
+    wishes = Wishes(
+        address="127.0.0.1", peer_address="127.0.0.7", witness_address=None, vip=(), vip_interface="", client_address="",
+        join_port=0, witness_folder=None,
+    )  # fmt: skip
+    with pytest.raises(CommandFailedError, match="This is node b of a pair: --address 127.0.0.1") as refused:
+        await invite(tmp_path / "b", wishes, str)
+    assert refused.value.code is Exit.USAGE
 
 
 async def test_a_node_that_listens_only_to_itself_is_told_so(tmp_path: Path) -> None:

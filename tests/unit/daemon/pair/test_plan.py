@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.config import load_config
+from appliance.config import Config, load_config
 from appliance.config.model import Api, Cluster
 from appliance.daemon.exits import CommandFailedError, Exit
-from appliance.daemon.pair.plan import PairPlan, Place, append_sections, render
+from appliance.daemon.pair.plan import PairPlan, Place, append_sections, render, seen_from
 
 PLAN = PairPlan(
     first=Place(name="a", host="10.0.0.1", listen="0.0.0.0", api_port=9443),
@@ -55,6 +55,34 @@ def test_replication_uses_the_cable_that_both_have_and_knows_the_lan_beside_it()
     assert wired.names_of("a") == ("a", "10.0.0.1", "10.1.0.1")
     half = msgspec.structs.replace(wired, second=PLAN.second).cluster_of("a")
     assert (half.peer_host, half.peer_lan_host, half.listen_host) == ("10.0.0.2", "", "10.0.0.1")
+
+
+def ordered(cluster: Cluster) -> Cluster:
+    """etcd takes its voters in any order."""
+    voters = ",".join(sorted(cluster.etcd_initial_cluster.split(",")))
+    return msgspec.structs.replace(cluster, etcd_initial_cluster=voters)
+
+
+@pytest.mark.parametrize("wired", [True, False])
+@pytest.mark.parametrize(("left", "gone"), [("a", "b"), ("b", "a")])
+def test_whichever_node_is_left_tells_a_new_mac_all_that_the_other_one_knew(left: str, gone: str, wired: bool) -> None:
+    plan = msgspec.structs.replace(
+        PLAN,
+        first=msgspec.structs.replace(PLAN.first, listen="", link="10.1.0.1" if wired else ""),
+        second=msgspec.structs.replace(PLAN.second, link="10.1.0.2" if wired else ""),
+    )
+    config = Config(api=Api(port=plan.place(left).api_port), cluster=plan.cluster_of(left))
+    seen = seen_from(config, {*plan.names_of(left), "localhost", "127.0.0.1"})
+    assert (seen.first.name, seen.second.name) == (left, gone)
+    assert seen.names_of(gone) == plan.names_of(gone)
+    assert ordered(seen.cluster_of(gone)) == ordered(plan.cluster_of(gone))
+    assert seen.place(gone).api_port == plan.place(gone).api_port
+    assert seen.witness == plan.witness
+
+
+def test_a_node_that_knows_no_voters_tells_nothing() -> None:
+    with pytest.raises(CommandFailedError, match="does not name both nodes"):
+        seen_from(Config(cluster=Cluster(mode="paired")), ())
 
 
 @pytest.mark.parametrize("name", ["a", "b"])

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import ipaddress
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from appliance.daemon.setup.home_steps import SEALED, make_home, print_key
 from appliance.daemon.setup.machine import Network
 from appliance.daemon.setup.pair_steps import VOTER_FOLDER, found_pair, invite_second, is_joined, join_first
 from appliance.daemon.setup.service_steps import facts_of
+from appliance.daemon.setup.steps import unneeded
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.security.recovery import unseal
 from tests.fakes.mac_ground import ScratchMac
@@ -93,6 +95,22 @@ async def test_two_macs_become_one_service(tmp_path: Path) -> None:
     assert (facts.witness, facts.phones, facts.vip) == ("127.0.0.3", "127.0.0.9:8443", "127.0.0.9")
     with pytest.raises(ProntuarioError, match=r"recovery\.seal"):
         unseal(bytes(32), (first.papers / SEALED).read_bytes())
+    assert unneeded(second, ["pair"]) == ["pair"], "nobody invites before the order"
+    if sys.platform == "linux":  # elsewhere loopback has one address only
+        await the_first_mac_is_replaced(tmp_path / "c", second)
+
+
+async def the_first_mac_is_replaced(folder: Path, left: Context) -> None:
+    """The first one burnt: the second one invites a Mac that takes its name and its place."""
+    heard, port = Listener(), free_ports(1)[0]
+    inviting = dataclasses.replace(left, say=heard.say, join_port=port, again=("pair",))
+    assert unneeded(inviting, ["pair"]) == []
+    new = context(folder, linux(), Listener(), part="second", first=f"127.0.0.2:{port}")
+    await joined(inviting, new, heard)
+    config = load_config(new.paths.config)
+    assert (config.cluster.node, config.cluster.peer, config.cluster.peer_host) == ("a", "b", "127.0.0.2")
+    assert config.cluster.vip_addresses == ("127.0.0.9",)
+    assert new.paths.ca.read_bytes() == left.paths.ca.read_bytes()
 
 
 async def test_a_first_mac_that_does_not_answer_is_told_with_what_to_do(tmp_path: Path) -> None:
