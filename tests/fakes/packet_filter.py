@@ -71,7 +71,8 @@ def words(text: str) -> list[str]:
 def among(address: str, listed: str | None) -> bool:
     if listed in {None, "any"}:
         return True
-    return ipaddress.ip_address(address) in {ipaddress.ip_address(word) for word in words(listed or "")}
+    asked = ipaddress.ip_address(address)
+    return any(asked in ipaddress.ip_network(word) for word in words(listed or ""))
 
 
 class PacketFilter:

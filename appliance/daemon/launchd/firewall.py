@@ -15,6 +15,9 @@ from typing import Final, Literal
 from appliance.config import Config
 from appliance.daemon.launchd.errors import ADDRESS_NEEDED
 from appliance.daemon.launchd.layout import ACCOUNT, DOMAIN, PF_ANCHOR_FILE, PF_FILE, RenderedFile
+from appliance.operations.power import apcupsd, nut
+from appliance.operations.watching.targets import places_of
+from appliance.telemetry import inside
 
 EVERYWHERE: Final = ("", "0.0.0.0", "::")  # noqa: S104  compared with, not bound to
 HTTPS: Final = 443
@@ -123,11 +126,29 @@ def _outgoing(config: Config) -> Iterator[Opening]:
             if host in mine:
                 continue
             by_port.setdefault(port, set()).update(_addresses("cluster.etcd_endpoints", [host]))
+        if cluster.peer_api:  # is it there, and what has it read: asked at its own door
+            host, port = _split(cluster.peer_api)
+            by_port.setdefault(port, set()).update(_addresses("cluster.peer_api", [host]))
     for port, hosts in sorted(by_port.items()):
         if hosts:
             yield Opening("the pair", "out", port, targets=tuple(sorted(hosts)), user=ACCOUNT)
     if config.node.phase == "hybrid":
         yield Opening("cloud", "out", HTTPS, user=ACCOUNT)
+    yield from _of_the_hospital(config)
+
+
+def _of_the_hospital(config: Config) -> Iterator[Opening]:
+    """What the configuration names in the building: the UPS; mail, webhooks and traces within ``[alerts] networks`` only."""
+    power, alerts, tracing = config.power, config.alerts, config.tracing
+    if power.kind != "none" and (ups := _addresses("power.host", [power.host])):
+        usual = nut.PORT if power.kind == "nut" else apcupsd.PORT
+        yield Opening("UPS", "out", power.port or usual, targets=ups, user=ACCOUNT)
+    places = [(host, port) for _, host, port in places_of(alerts)]
+    if tracing.enabled:
+        places.append(inside.place_of(tracing.endpoint))
+    networks = tuple(one for one in alerts.networks if not ipaddress.ip_network(one, strict=False).is_loopback)
+    for port in sorted({port for host, port in places if not _local(host)}) if networks else ():
+        yield Opening("alerts and traces", "out", port, targets=networks, user=ACCOUNT)
 
 
 def _peer(config: Config) -> tuple[str, ...]:

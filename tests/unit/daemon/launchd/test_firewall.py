@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.config import Config
-from appliance.config.model import Admin, Api, Cluster, Node
+from appliance.config.model import Admin, Alerts, Api, Cluster, Node, Power, Tracing
 from appliance.daemon.launchd.firewall import firewall
 from appliance.plugin_api.errors import ProntuarioError
 from tests.fakes.packet_filter import Packet, PacketFilter
@@ -105,6 +105,30 @@ def test_only_the_hybrid_phase_may_leave_the_building() -> None:
     ]  # fmt: skip
 
 
+def test_the_other_node_is_asked_at_its_own_door() -> None:
+    """Else NodeDown would be told of a Mac that is well."""
+    rules = anchor(with_cluster(peer_api="10.0.0.12:8443"))
+    assert rules.lets(Packet("out", "10.0.0.11", PEER_LAN, 8443, user=OURS))
+    assert not rules.lets(Packet("out", "10.0.0.11", THIRD, 8443, user=OURS))
+
+
+def test_what_the_configuration_names_is_reached_within_the_hospital_only() -> None:
+    rules = anchor(
+        Config(
+            power=Power(kind="nut", host="10.0.0.50"),
+            alerts=Alerts(email_to=("ti@h",), smtp_host="correio.hospital", webhooks=("https://10.1.1.1:8443/x",)),
+            tracing=Tracing(enabled=True, endpoint="http://coletor.hospital:4318/v1/traces"),
+        )
+    )
+    assert rules.ports("out") == [25, 3493, 4318, 8443]
+    for target, port in (("10.0.0.50", 3493), ("10.200.0.9", 25), ("10.1.1.1", 8443), ("fd00::9", 4318)):
+        assert rules.lets(Packet("out", "10.0.0.11", target, port, user=OURS)), target
+    for target, port in (("142.250.0.1", 25), ("10.0.0.51", 3493), ("10.200.0.9", 22)):
+        assert not rules.lets(Packet("out", "10.0.0.11", target, port, user=OURS)), target
+    here = Config(power=Power(kind="apcupsd"), alerts=Alerts(email_to=("ti@h",), smtp_host="localhost"))
+    assert anchor(here).ports("out") == []
+
+
 def test_the_mac_s_own_services_are_left_alone() -> None:
     assert anchor(PAIR).lets(Packet("out", "10.0.0.11", "10.0.0.1", 123, "udp", user="_timed"))
     assert anchor(PAIR).lets(Packet("in", "10.0.0.1", "255.255.255.255", 68, "udp", source_port=67))
@@ -145,6 +169,7 @@ def test_ipv6_peers_stand_in_the_rules_as_addresses() -> None:
         (with_cluster(peer_lan_host="mac-b"), "cluster.peer_lan_host"),
         (with_cluster(etcd_endpoints=("witness:2379",)), "cluster.etcd_endpoints"),
         (Config(api=Api(host="prontuario.hospital")), "api.host"),
+        (Config(power=Power(kind="nut", host="nobreak")), "power.host"),
     ],
 )
 def test_a_name_is_refused_because_the_boot_may_not_know_it(config: Config, key: str) -> None:
