@@ -110,6 +110,8 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
     unreplicated_rows: int
     voters: tuple[int, int]
     """(healthy, all) etcd members. With fewer than three in all there is no automatic takeover."""
+    silent_voters: tuple[str, ...] = ()
+    """``host:port`` of those that do not answer."""
     vip: bool | None
     last_drill: str | None
     prompt: str | None = None

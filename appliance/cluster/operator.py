@@ -95,6 +95,7 @@ def status(loop: RoleLoop) -> ClusterStatus:
         reason=why_no_takeover(loop.observe()),
         unreplicated_rows=report.unreplicated_rows,
         voters=(loop.voters.healthy, loop.voters.total),
+        silent_voters=loop.voters.silent,
         vip=report.vip,
         last_drill=drill.at if drill else None,
         drill=drill,

@@ -25,6 +25,8 @@ class Voters:
         self._client = client
         self.total = total
         self.healthy = 0
+        self.silent: tuple[str, ...] = ()
+        """``host:port`` of those that do not answer."""
 
     async def run(self, leads: Callable[[], bool]) -> None:
         """Look for ever; ``leads``: whether this node leads the pair."""
@@ -36,6 +38,7 @@ class Voters:
         """Count who answers; if we lead, have etcd led from elsewhere."""
         members = await self._client.members()
         self.healthy = sum(member.leader is not None for member in members)
+        self.silent = tuple(member.endpoint.partition("://")[2] for member in members if member.leader is None)
         if leads and (target := better_leader(members)) is not None:
             try:
                 await self._client.move_leader(members[0].endpoint, target)

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from appliance.api.admin_cluster import Preview
-from appliance.cluster.model import ClusterStatus, Drill, Event
+from appliance.cluster.model import ClusterStatus, Drill, Event, Mode, Role
 from appliance.cluster.reasons import Reason
 from appliance.cluster.review_order import WORDS, Subject
 from appliance.config import Paths
@@ -25,6 +25,14 @@ _POLL_S: Final = 0.25
 REPORT_LIMIT_S: Final = 120.0
 """The node that took over is asked for every write before the report is signed."""
 _SHOWN_EVENTS: Final = 10
+_MODES: Final[Mapping[Mode, str]] = {
+    "single": "um só Mac", "paired": "par completo", "degraded": "degradado", "read-only": "somente leitura",
+}  # fmt: skip
+_ROLES: Final = {
+    Role.INIT: "iniciando", Role.STANDBY: "reserva", Role.CANDIDATE: "assumindo", Role.PRIMARY: "no comando",
+    Role.DRAINING: "entregando o comando", Role.FENCED: "isolado",
+}  # fmt: skip
+"""The words of the runbooks and of the dashboard."""
 
 
 async def verb(home: Path, name: str, **arguments: Any) -> dict[str, Any]:
@@ -55,12 +63,14 @@ def described(status: ClusterStatus) -> str:
     healthy, voters = status.voters
     lines = [
         f"leader        {status.leader or 'NOBODY'}{f' since {status.leader_since}' if status.leader_since else ''}",
-        f"this node     {status.node}: {status.role.value}, mode {status.mode}, epoch {status.epoch}",
+        f"this node     {status.node}: {status.role.value} ({_ROLES[status.role]}), epoch {status.epoch}",
+        f"mode          {status.mode} ({_MODES[status.mode]}){_whose_mode(status)}",
         f"may take over {status.in_sync or 'nobody'}",
         *([f"because       {_why(status.reason)}"] if status.reason else []),
         f"lag           {_known(status.lag_txids)} transactions, {_known(status.lag_s)} s",
         f"alone         {status.unreplicated_rows} changes not on the other node",
         f"voters        {healthy} of {voters}{'' if voters > 2 else ': no automatic takeover'}",  # noqa: PLR2004  DESIGN §4
+        *([f"              no answer | sem resposta: {silent}"] if (silent := ", ".join(status.silent_voters)) else []),
         f"virtual IP    {_address(status.vip)}",
         f"last drill    {_drill(status.drill)}",
         *([f"computes      {status.computes.en}"] if status.computes else []),
@@ -142,6 +152,12 @@ async def _tell_report(home: Path, before: Mapping[str, str], say: Say) -> None:
         await asyncio.sleep(_POLL_S)
     say("O relatório ainda não está pronto: prontuario drill history.")
     say("The report is not ready yet: prontuario drill history.")
+
+
+def _whose_mode(status: ClusterStatus) -> str:
+    """Who does not lead writes nothing, also where all is well: the pair's mode is the leader's."""
+    led = status.leader is not None and status.leader != status.node
+    return f" here; see it on {status.leader} | aqui; veja em {status.leader}" if led else ""
 
 
 def _known(figure: float | None) -> str:

@@ -114,12 +114,27 @@ async def test_the_status_comes_over_the_socket_as_it_is(tmp_path: Path, core: C
 def test_a_healthy_pair_in_one_glance() -> None:
     told = commands.described(pair(drill=DONE, events=(Event(AT, "mac-a", "promoted", "Assumiu.", "Took over.", 3),)))
     assert f"mac-a since {AT}" in told
+    assert "mac-a: primary (no comando), epoch 3" in told
+    assert "paired (par completo)" in told, "what the runbooks tell a person to wait for"
     assert "may take over mac-b" in told
     assert "because" not in told
+    assert "sem resposta" not in told
     assert "3 of 3" in told
     assert "DECIDE" not in told
     assert "mac-a to mac-b, nobody served for 0.62 s, asked for by ana.ti" in told
     assert f"{AT}  Assumiu.  |  Took over." in told
+
+
+def test_the_standby_s_own_mode_frightens_nobody() -> None:
+    told = commands.described(pair(node="mac-b", peer="mac-a", role=Role.STANDBY, mode="read-only"))
+    assert "mac-b: standby (reserva)" in told
+    assert "read-only (somente leitura) here; see it on mac-a | aqui; veja em mac-a" in told
+
+
+def test_a_voter_that_is_missing_is_named() -> None:
+    told = commands.described(pair(voters=(2, 3), silent_voters=("10.0.0.13:2379",)))
+    assert "voters        2 of 3" in told
+    assert "no answer | sem resposta: 10.0.0.13:2379" in told
 
 
 def test_a_pair_that_is_not_complete_says_why_and_since_when() -> None:
