@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import click
 
 from appliance.config import Config, ConfigError, Paths, load_config
-from appliance.daemon.exits import CommandFailedError, Exit
+from appliance.daemon.exits import NEEDS_SUDO, CommandFailedError, Exit
 from appliance.telemetry.logs import configure
 
 EPILOG = (
@@ -31,6 +32,9 @@ port_option = click.option(
 )
 
 
+SERVICES = frozenset({"core", "admin", "vipd", "up"})
+
+
 class Commands(click.Group):
     """Turns our failures into a sentence and an exit code; anything else is a bug and shows its traceback."""
 
@@ -44,6 +48,19 @@ class Commands(click.Group):
         except CommandFailedError as error:
             click.echo(f"prontuario: {error}", err=True)
             ctx.exit(error.code)
+        except PermissionError as error:
+            if ctx.invoked_subcommand in SERVICES:  # nobody typed it: the log wants to know where
+                raise
+            click.echo(f"prontuario: {error.filename or error}: {NEEDS_SUDO}", err=True)
+            ctx.exit(Exit.FAILED)
+
+
+def refuse_root(home: Path) -> None:
+    """What root writes into the home core could not read. Raises ``CommandFailedError``."""
+    if home.exists() and os.geteuid() == 0 and (owner := home.stat().st_uid) != 0:
+        raise CommandFailedError(
+            f"Como o usuário do nó | Run it as the node's own user: sudo -u '#{owner}' prontuario …"
+        )
 
 
 def read_config(home: Path) -> Config:

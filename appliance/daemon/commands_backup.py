@@ -13,7 +13,7 @@ import msgspec
 
 from appliance.config import Paths
 from appliance.daemon.cli import home_option
-from appliance.daemon.exits import CommandFailedError, Exit
+from appliance.daemon.exits import CommandFailedError
 from appliance.plugin_api.errors import ProntuarioError
 
 MIB: Final = 1 << 20
@@ -114,13 +114,10 @@ def aside(home: Path, name: str | None, typed: str | None, as_json: bool) -> Non
 
 
 def _ask(home: Path, verb: str, **arguments: Any) -> Mapping[str, Any]:
-    """A running core's answer. Raises ``CommandFailedError`` when none runs there, or it refused."""
-    from appliance.daemon.control import ask
+    """A running core's answer. Raises ``CommandFailedError`` when none can be asked, or it refused."""
+    from appliance.daemon.control import ask_node
 
-    try:
-        answer = asyncio.run(ask(Paths(home).socket("control"), verb, **arguments))
-    except OSError as error:
-        raise CommandFailedError(f"No node is running on {home}.", Exit.NOT_RUNNING) from error
+    answer = asyncio.run(ask_node(home, verb, **arguments))
     if "error" in answer:
         raise CommandFailedError(str(answer["error"]))
     return answer

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import msgspec
 
-from appliance.daemon.cli import home_option
+from appliance.daemon.cli import home_option, refuse_root
 from appliance.daemon.exits import CommandFailedError
 from appliance.plugin_api.errors import ProntuarioError
 
@@ -48,6 +48,7 @@ def init(home: Path, **given: Any) -> None:
     """
     from appliance.daemon.pair.founding_commands import Wishes, invite
 
+    refuse_root(home)
     asyncio.run(_told(invite(home, Wishes(**given), click.echo)))
 
 
@@ -59,6 +60,7 @@ def join(home: Path, first: str, code: str) -> None:
     """Make this new home the second node: configuration, certificates and keys come from the first one."""
     from appliance.daemon.pair.founding_commands import accept_invitation
 
+    refuse_root(home)
     asyncio.run(_told(accept_invitation(home, first, code)))
     click.echo(f"Joined. Start this node: prontuario up --home {home}")
 
@@ -130,10 +132,14 @@ def vote_alone(home: Path, typed: str | None) -> None:
 @home_option
 @click.argument("name")
 def readmit(home: Path, name: str) -> None:
-    """Take the lost voter NAME into the set again, one at a time; it tells what to run on that machine."""
+    """Give the lost voter NAME a new place in the set, one at a time; it tells what to run on that machine.
+
+    For a machine that is replaced or whose disk is gone: the others refuse its old place to who comes back with nothing.
+    """
     from appliance.daemon.pair.last_voter import readmit as take_in
     from appliance.daemon.pair.voter import voter_of
 
+    refuse_root(home)
     asyncio.run(take_in(voter_of(home), name, say=click.echo))
 
 
@@ -145,6 +151,7 @@ def rejoin(home: Path, voters: str) -> None:
     from appliance.daemon.pair.last_voter import rejoin as begin_anew
     from appliance.daemon.pair.voter import voter_of
 
+    refuse_root(home)
     begin_anew(voter_of(home), voters)
 
 

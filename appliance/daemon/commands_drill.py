@@ -188,13 +188,10 @@ def _history(home: Path) -> list[Summary]:
 
 
 def _ask(home: Path, verb: str, **arguments: Any) -> dict[str, Any]:
-    """A running core's answer. Raises ``CommandFailedError`` when none runs there, or it refused."""
-    from appliance.daemon.control import ask
+    """A running core's answer. Raises ``CommandFailedError`` when none can be asked, or it refused."""
+    from appliance.daemon.control import ask_node
 
-    try:
-        answer = asyncio.run(ask(Paths(home).socket("control"), verb, **arguments))
-    except OSError as error:
-        raise CommandFailedError(f"No node is running on {home}.", Exit.NOT_RUNNING) from error
+    answer = asyncio.run(ask_node(home, verb, **arguments))
     if "error" in answer:
         raise CommandFailedError(str(answer["error"]))
     return answer

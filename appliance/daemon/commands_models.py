@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ import click
 import msgspec
 
 from appliance.config import Paths
-from appliance.daemon.cli import home_option
+from appliance.daemon.cli import home_option, refuse_root
 from appliance.daemon.exits import CommandFailedError, Exit
 from appliance.plugin_api.capabilities import CAPABILITIES
 from appliance.plugin_api.errors import ProntuarioError
@@ -70,7 +69,7 @@ def import_pack(home: Path, source: Path, as_json: bool) -> None:
     """
     from appliance.operations.packs.intake import Intake
 
-    _as_owner(home)
+    refuse_root(home)
     with _sentences():
         intake = Intake(_shelf(home))
         with _progress(intake.look(source).size, "Importing") as on_bytes:
@@ -125,7 +124,7 @@ def rollback(home: Path, capability: str) -> None:
 @click.argument("pack")
 def remove(home: Path, pack: str) -> None:
     """Delete an installed PACK that does not serve. An older version can't come back: keep what you may roll back to."""
-    _as_owner(home)
+    refuse_root(home)
     with _sentences():
         freed = _shelf(home).remove(pack)
     click.echo(f"Removed {pack}: {freed / MIB:.1f} MiB.")
@@ -138,7 +137,7 @@ def trust(home: Path, key: Path) -> None:
     """From now on take packs signed with KEY (a public key in PEM). Compare its number with its owner first."""
     from appliance.operations.packs.signing import trust as trust_key
 
-    _as_owner(home)
+    refuse_root(home)
     with _sentences():
         identifier = trust_key(Paths(home).pack_keys, key)
     click.echo(f"Packs signed with {identifier} are taken now.")
@@ -243,12 +242,6 @@ def model_capacity(config: Path, budget_gb: float, bandwidth_gb_s: float, *, as_
     click.echo(msgspec.json.format(msgspec.json.encode(answer)).decode() if as_json else as_text(answer))
 
 
-def _as_owner(home: Path) -> None:
-    """What root writes into the home core could not read. Raises ``CommandFailedError``."""
-    if home.exists() and os.geteuid() == 0 and (owner := home.stat().st_uid) != 0:
-        raise CommandFailedError(f"Run it as the node's own user: sudo -u '#{owner}' prontuario models …")
-
-
 def _shelf(home: Path) -> Shelf:
     from appliance.operations.packs.shelf import Shelf
 
@@ -270,13 +263,10 @@ def _progress(size: int, label: str) -> Iterator[Callable[[int], None]]:
 
 
 def _ask(home: Path, verb: str, **arguments: Any) -> Mapping[str, Any]:
-    """A running core's answer. Raises ``CommandFailedError`` when none runs there, or it refused."""
-    from appliance.daemon.control import ask
+    """A running core's answer. Raises ``CommandFailedError`` when none can be asked, or it refused."""
+    from appliance.daemon.control import ask_node
 
-    try:
-        answer = asyncio.run(ask(Paths(home).socket("control"), verb, **arguments))
-    except OSError as error:
-        raise CommandFailedError(f"No node is running on {home}.", Exit.NOT_RUNNING) from error
+    answer = asyncio.run(ask_node(home, verb, **arguments))
     if "error" in answer:
         raise CommandFailedError(f"{answer['error']} ({answer.get('code', 'error')})")
     return answer

@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from appliance.config import Paths
+from appliance.daemon.exits import NEEDS_SUDO, CommandFailedError, Exit
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.telemetry.logs import get_logger
 
@@ -93,3 +95,17 @@ async def ask(path: Path, verb: str, **arguments: Any) -> dict[str, Any]:
     finally:
         writer.close()
         await writer.wait_closed()
+
+
+async def ask_node(home: Path, verb: str, **arguments: Any) -> dict[str, Any]:
+    """Ask the core that serves ``home``, for a person's command; its answer, or ``{"error": sentence}``.
+
+    Raises:
+        CommandFailedError: no node runs there, or whoever typed the command may not ask it.
+    """
+    try:
+        return await ask(Paths(home).socket("control"), verb, **arguments)
+    except PermissionError as error:
+        raise CommandFailedError(NEEDS_SUDO) from error
+    except OSError as error:
+        raise CommandFailedError(f"No node is running on {home}.", Exit.NOT_RUNNING) from error

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from appliance.config import Config, Paths
-from appliance.daemon.control import ask
-from appliance.daemon.exits import CommandFailedError, Exit
+from appliance.daemon.control import ask_node
+from appliance.daemon.exits import CommandFailedError
 from appliance.plugin_api.errors import define
 from appliance.plugin_api.storage import Store, Transaction
 from appliance.security import audit, certificates, devices, sessions, users
@@ -171,13 +171,7 @@ async def enrol_client(home: Path, *, user: str, role: str, out: Path, hours: fl
     """
     paths = Paths(home)
     key, csr = make_key_and_csr(user)
-    try:
-        answer = await ask(
-            paths.socket("control"), "enrol", user=user, role=role, csr=csr.decode(), device=out.stem, hours=hours
-        )
-    except OSError as error:
-        sentence = f"No node is running on {home}. Start it with: prontuario up --home {home}"
-        raise CommandFailedError(sentence, Exit.NOT_RUNNING) from error
+    answer = await ask_node(home, "enrol", user=user, role=role, csr=csr.decode(), device=out.stem, hours=hours)
     if "error" in answer:
         raise CommandFailedError(str(answer["error"]))
     return _write_client(paths, out, key, answer)

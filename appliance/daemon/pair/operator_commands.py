@@ -14,9 +14,8 @@ from appliance.api.admin_cluster import Preview
 from appliance.cluster.model import ClusterStatus, Drill, Event, Mode, Role
 from appliance.cluster.reasons import Reason
 from appliance.cluster.review_order import WORDS, Subject
-from appliance.config import Paths
-from appliance.daemon.control import ask
-from appliance.daemon.exits import CommandFailedError, Exit
+from appliance.daemon.control import ask_node
+from appliance.daemon.exits import CommandFailedError
 from appliance.operations.drills.failover import FAILOVER
 
 Say = Callable[[str], None]
@@ -41,10 +40,7 @@ async def verb(home: Path, name: str, **arguments: Any) -> dict[str, Any]:
     Raises:
         CommandFailedError: no node runs there, it is no part of a pair, or it refused.
     """
-    try:
-        answer = await ask(Paths(home).socket("control"), name, **arguments)
-    except OSError as error:
-        raise CommandFailedError(f"No node is running on {home}.", Exit.NOT_RUNNING) from error
+    answer = await ask_node(home, name, **arguments)
     if "error" in answer:
         alone = "unknown verb" in str(answer["error"])
         raise CommandFailedError(

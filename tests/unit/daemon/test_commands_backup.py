@@ -47,3 +47,12 @@ def test_a_person_deletes_it_by_typing_its_name(home: Path) -> None:
 def test_without_a_running_node_it_says_so(home: Path, words: tuple[str, ...]) -> None:
     answer = run(home, *words)
     assert (answer.exit_code, "No node is running" in answer.output) == (6, True)
+
+
+def test_who_may_not_read_the_home_is_told_to_use_sudo(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "/the/home/data")
+
+    monkeypatch.setattr("appliance.operations.set_aside.list_aside", refused)
+    answer = run(home, "backup", "set-aside")
+    assert (answer.exit_code, "/the/home/data" in answer.output, "put sudo in front" in answer.output) == (1, True, True)

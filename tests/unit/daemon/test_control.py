@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from appliance.config import Paths
-from appliance.daemon.control import ControlSocket, ask
+from appliance.daemon.control import ControlSocket, ask, ask_node
+from appliance.daemon.exits import CommandFailedError, Exit
 from appliance.plugin_api.errors import NOT_FOUND
 
 
@@ -73,3 +74,18 @@ def test_a_long_home_gets_a_short_socket_path(tmp_path: Path) -> None:
     long = Paths(tmp_path / ("x" * 120)).socket("control")
     assert len(str(long)) <= 100
     assert long != Paths(tmp_path / ("y" * 120)).socket("control")
+
+
+async def test_who_may_not_ask_is_not_told_that_no_node_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At night that would send a person to start a node that serves."""
+    with pytest.raises(CommandFailedError, match="No node is running") as nobody:
+        await ask_node(tmp_path, "echo")
+    assert nobody.value.code is Exit.NOT_RUNNING
+
+    async def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("appliance.daemon.control.ask", refused)
+    with pytest.raises(CommandFailedError, match="put sudo in front") as shut:
+        await ask_node(tmp_path, "echo")
+    assert shut.value.code is Exit.FAILED
