@@ -103,7 +103,11 @@ def backup() -> None:
     "--at", type=click.DateTime(["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]), help="The state at this time (UTC)."
 )
 def restore(home: Path, to: Path, at: datetime | None) -> None:
-    """Restore the record into a new file, check its integrity, count its rows and read every blob."""
+    """Restore the record into a new file, check its integrity, count its rows and read every blob.
+
+    A pair's record comes from its newest epoch. When every disk is lost: prontuario recover.
+    """
+    from appliance.daemon.setup.recovering import spool_in
     from appliance.operations.backup import restore as restore_backup
 
     paths, moment = Paths(home), at.replace(tzinfo=UTC) if at else None
@@ -114,7 +118,8 @@ def restore(home: Path, to: Path, at: datetime | None) -> None:
             bar.update(1)
 
         try:
-            report = restore_backup(paths.spool, to, moment, blobs=paths.blobs, on_stage=on_stage)
+            source = spool_in(home) or paths.spool
+            report = restore_backup(source, to, moment, blobs=paths.blobs, on_stage=on_stage)
         except ProntuarioError as error:
             raise CommandFailedError(f"{error.sentence('en')} {error.next_step('en')}") from error
     click.echo(msgspec.json.format(msgspec.json.encode(report)).decode())

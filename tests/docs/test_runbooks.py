@@ -18,7 +18,7 @@ QUESTIONS_EN = ("What you see.", "What it means.", "What to do.", "How to know i
 
 
 def commands_in(text: str) -> list[list[str]]:
-    return [shlex.split(found)[1:] for found in re.findall(r"`(prontuario [^`]+)`", text)]
+    return [shlex.split(found)[1:] for found in re.findall(r"`(?:sudo (?:-u _prontuario )?)?(prontuario [^`]+)`", text)]
 
 
 def resolve(words: list[str]) -> tuple[click.Command, list[str]]:

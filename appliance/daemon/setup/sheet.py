@@ -49,10 +49,13 @@ PAIR_DIED: Final[tuple[Step, ...]] = (
     ),
     ("Se o Mac morto queimou ou foi roubado, no que ficou:", "sudo prontuario cluster mark-lost"),
     (
-        "Mac novo: instale o pacote nele. No que ficou, que segue atendendo, mostre um código novo:",
-        "sudo prontuario setup --again pair",
+        "Mac novo, com o mesmo endereço. No que ficou (NOME: o nó que falta, a ou b); anote o comando 'rejoin' que ele mostra:",
+        "sudo -u _prontuario prontuario cluster readmit NOME",
     ),
+    ("Instale o pacote no Mac novo. No que ficou, que segue atendendo:", "sudo prontuario setup --again pair"),
     ("No Mac novo (responda 'second', o endereço e o código que o outro mostra):", "sudo prontuario setup"),
+    ("No Mac novo, pare os serviços:", "sudo prontuario launchd unload"),
+    ("Execute o comando anotado, com 'sudo -u _prontuario' na frente; depois inicie:", "sudo prontuario launchd load"),
 )
 ALONE_DIED: Final[tuple[Step, ...]] = (
     ("Confira tomada, nobreak e cabo de rede; ligue o Mac. Se o disco está cifrado, digite a senha na tela.", ""),

@@ -55,4 +55,19 @@ def test_who_may_not_read_the_home_is_told_to_use_sudo(home: Path, monkeypatch: 
 
     monkeypatch.setattr("appliance.operations.set_aside.list_aside", refused)
     answer = run(home, "backup", "set-aside")
-    assert (answer.exit_code, "/the/home/data" in answer.output, "put sudo in front" in answer.output) == (1, True, True)
+    assert (answer.exit_code, "/the/home/data" in answer.output, "put sudo" in answer.output) == (1, True, True)
+
+
+def test_a_pair_s_record_is_restored_from_its_newest_epoch(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in the spool of a node that became a pair is from before the pair."""
+    taken: list[Path] = []
+
+    def restored(spool: Path, *_: object, **__: object) -> dict[str, int]:
+        taken.append(spool)
+        return {}
+
+    monkeypatch.setattr("appliance.operations.backup.restore", restored)
+    for folder in ("spool", "replica/00000002", "replica/00000010"):
+        (home / "data" / folder).mkdir(parents=True)
+    assert run(home, "backup", "restore", "--to", str(home / "new")).exit_code == 0
+    assert taken == [home.resolve() / "data" / "replica" / "00000010"]
