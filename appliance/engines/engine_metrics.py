@@ -56,7 +56,7 @@ class EngineMetrics:
         self.waiting = metrics.gauge("engine_waiting", "Requests in the queue", ("engine",))
         self.limit = metrics.gauge("engine_queue_limit", "How many requests the queue holds at most", ("engine",))
         self.circuit = metrics.gauge(
-            "engine_circuit_open", "Whether it died too often and is not started again by itself", ("engine",)
+            "engine_circuit_open", "Whether it died too often and waits half a minute for its next trial", ("engine",)
         )
         self.running = metrics.gauge("engine_running", "Requests in the child", ("engine",))
         self.resident = metrics.gauge("engine_resident_bytes", "Resident memory of the child", ("engine",))
