@@ -146,9 +146,23 @@ def _of_the_hospital(config: Config) -> Iterator[Opening]:
     places = [(host, port) for _, host, port in places_of(alerts)]
     if tracing.enabled:
         places.append(inside.place_of(tracing.endpoint))
-    networks = tuple(one for one in alerts.networks if not ipaddress.ip_network(one, strict=False).is_loopback)
-    for port in sorted({port for host, port in places if not _local(host)}) if networks else ():
+    ports = sorted({port for host, port in places if not _local(host)})
+    networks = _networks(alerts.networks) if ports else ()
+    for port in ports if networks else ():  # no target at all would mean any
         yield Opening("alerts and traces", "out", port, targets=networks, user=ACCOUNT)
+
+
+def _networks(written: Iterable[str]) -> tuple[str, ...]:
+    """Those beyond this machine itself, each one checked to be a network."""
+    found = []
+    for one in written:
+        try:
+            network = ipaddress.ip_network(one, strict=False)
+        except ValueError as error:
+            raise ADDRESS_NEEDED(field="alerts.networks", key="alerts.networks", value=one) from error
+        if not network.is_loopback:
+            found.append(str(network))
+    return tuple(found)
 
 
 def _peer(config: Config) -> tuple[str, ...]:

@@ -127,6 +127,8 @@ def test_what_the_configuration_names_is_reached_within_the_hospital_only() -> N
         assert not rules.lets(Packet("out", "10.0.0.11", target, port, user=OURS)), target
     here = Config(power=Power(kind="apcupsd"), alerts=Alerts(email_to=("ti@h",), smtp_host="localhost"))
     assert anchor(here).ports("out") == []
+    nowhere = Config(alerts=Alerts(networks=("127.0.0.0/8",), webhooks=("http://10.0.0.9/x",)))
+    assert anchor(nowhere).ports("out") == []
 
 
 def test_the_mac_s_own_services_are_left_alone() -> None:
@@ -170,6 +172,7 @@ def test_ipv6_peers_stand_in_the_rules_as_addresses() -> None:
         (with_cluster(etcd_endpoints=("witness:2379",)), "cluster.etcd_endpoints"),
         (Config(api=Api(host="prontuario.hospital")), "api.host"),
         (Config(power=Power(kind="nut", host="nobreak")), "power.host"),
+        (Config(alerts=Alerts(networks=("hospital",), webhooks=("http://10.0.0.9/x",))), "alerts.networks"),
     ],
 )
 def test_a_name_is_refused_because_the_boot_may_not_know_it(config: Config, key: str) -> None:
