@@ -85,7 +85,7 @@ def entries_of(folder: Path, digests: Digests | None = None) -> tuple[FileEntry,
 
 
 async def send_folder(
-    link: PeerLink, epoch: int, root: str, folder: Path, digests: Digests | None = None, choose: Choose = tuple
+    link: PeerLink, epoch: int, root: str, folder: Path, digests: Digests | None = None, *, choose: Choose = tuple
 ) -> int:
     """Make the peer's ``root`` hold every file of ``folder`` that ``choose`` leaves; how many had to travel.
 

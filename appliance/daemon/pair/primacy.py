@@ -171,7 +171,7 @@ class Primacy:
         while True:
             try:
                 await bulk.wait_up()
-                await send_folder(bulk, self.epoch, MODELS, paths.models, digests, fit)
+                await send_folder(bulk, self.epoch, MODELS, paths.models, digests, choose=fit)
                 self.models_copied = True
             except (ProntuarioError, OSError) as error:
                 code = error.kind.code if isinstance(error, ProntuarioError) else "os"
