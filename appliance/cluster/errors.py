@@ -34,12 +34,6 @@ NOT_INITIALISED = define(
     pt=("O par ainda não foi iniciado.", "Execute prontuario cluster init no primeiro nó."),
     en=("The pair has not been initialised yet.", "Run prontuario cluster init on the first node."),
 )
-ALREADY_INITIALISED = define(
-    "cluster.already_initialised",
-    409,
-    pt=("O par já foi iniciado por {node}.", "Use prontuario cluster join no outro nó."),
-    en=("The pair was already initialised by {node}.", "Use prontuario cluster join on the other node."),
-)
 NO_HANDOVER = define(
     "cluster.no_handover",
     409,

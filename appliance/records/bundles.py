@@ -53,17 +53,6 @@ def load_transaction(
     return [done[entry.index] for entry in entries]
 
 
-def load_once(tx: Transaction, bundle: dict[str, Any], *, now: str) -> list[Outcome] | None:
-    """``load_transaction``, unless a Patient with one of the Bundle's patient identifiers is already here (then None)."""
-    for entry in bundle.get("entry", []):
-        resource = entry.get("resource", {})
-        for identifier in resource.get("identifier", []) if resource.get("resourceType") == "Patient" else []:
-            known = "SELECT 1 FROM record_token WHERE param = 'Patient.identifier' AND code = ? AND system = ?"
-            if tx.one(known, (identifier.get("value", ""), identifier.get("system", ""))) is not None:
-                return None
-    return load_transaction(tx, bundle, now=now)
-
-
 def refuse_seal(resource: dict[str, Any]) -> None:
     """Only the appliance seals a resource. Raises ``record.immutable`` 409."""
     if repository.carries_immutable_tag(resource):

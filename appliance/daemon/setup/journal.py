@@ -17,8 +17,6 @@ from appliance.security.files import make_private_folder, remove_half_written, w
 
 FOLDER: Final = "setup"
 FILE: Final = "progress.json"
-FIXED: Final = ("part", "hospital", "name", "address", "admin")
-"""Answers that keys, certificates or the record already carry once the home is made."""
 
 
 class Progress(msgspec.Struct, frozen=True):

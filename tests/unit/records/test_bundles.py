@@ -93,13 +93,6 @@ async def test_what_was_loaded_is_what_the_bundle_held(database: Database) -> No
         assert read == outcome.resource
 
 
-async def test_loading_the_sample_again_does_nothing(database: Database) -> None:
-    assert await database.write(lambda tx: bundles.load_once(tx, sample(), now=NOW)) is not None
-    before = await count(database)
-    assert await database.write(lambda tx: bundles.load_once(tx, sample(), now=NOW)) is None
-    assert await count(database) == before
-
-
 async def test_entries_may_refer_forwards_and_by_condition(database: Database) -> None:
     await load(database, transaction(post(PATIENT)))
     newcomer = {**PATIENT, "identifier": [{"system": "urn:cns", "value": "2"}]}
