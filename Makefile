@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SYSTEM := $(shell uname -s | sed 's/Darwin/macos/;s/Linux/linux/')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-pair setup-train run test check bench bench-store bench-api bench-engine bench-demo-models bench-chat bench-stt bench-speech-out bench-images bench-memory bench-soak soak-once bench-start bench-pair bench-promote bench-failover bench-vip chaos-pair chaos-pair-once chaos-pair-update chaos-consult-pair pair-trials sim-cluster eval-notes train-demo train-smoke samples chaos-consult chaos-engines parity-faces bench-faces mac-acceptance pkg pkg-wheels pkg-verify update-bundle pkg-release lock sample clean
+.PHONY: help setup setup-dev setup-pair setup-train run test check bench bench-store bench-api bench-engine bench-demo-models bench-chat bench-stt bench-speech-out bench-images bench-memory bench-soak soak-once bench-start bench-pair bench-promote bench-failover bench-vip chaos-pair chaos-pair-once chaos-pair-update chaos-consult-pair pair-trials sim-cluster eval-notes train-demo train-smoke samples chaos-consult chaos-engines parity-faces bench-faces mac-acceptance pkg pkg-wheels pkg-verify update-bundle pkg-release lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
