@@ -5,7 +5,6 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
-
 NEEDS_SUDO: Final = (
     "o nó só atende ao próprio usuário e a root: ponha sudo antes do comando. | "
     "The node answers only its own user and root: put sudo in front of the command."

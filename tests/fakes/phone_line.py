@@ -10,6 +10,7 @@ import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import anyio
 import httpx
 
 from appliance.daemon.demo.alive import socket_options
@@ -110,8 +111,10 @@ class Line(httpx.AsyncBaseTransport):
         pool.users += 1
         try:
             answer = await pool.transport.handle_async_request(request)
-        except BaseException:
+        except BaseException as error:
             await pool.leave()
+            if isinstance(error, anyio.EndOfStream):  # TLS met the end while it wrote: httpcore does not name this one
+                raise httpx.WriteError("the connection ended") from error
             raise
         assert isinstance(answer.stream, httpx.AsyncByteStream)
         return httpx.Response(

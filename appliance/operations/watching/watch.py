@@ -48,7 +48,10 @@ class Watch:
     async def look(self) -> None:
         """Look once."""
         if self._measure is not None:
-            await self._measure()
+            try:
+                await self._measure()
+            except Exception:
+                log.exception("the other node could not be asked")
         await self._judge()
 
     async def tell_last(self, within_s: float) -> None:

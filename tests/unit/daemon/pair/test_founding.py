@@ -139,7 +139,7 @@ async def test_a_pair_that_stands_is_not_told_other_addresses(tmp_path: Path) ->
         address="127.0.0.1", peer_address="127.0.0.7", witness_address=None, vip=(), vip_interface="", client_address="",
         join_port=0, witness_folder=None,
     )  # fmt: skip
-    with pytest.raises(CommandFailedError, match="This is node b of a pair: --address 127.0.0.1") as refused:
+    with pytest.raises(CommandFailedError, match=r"This is node b of a pair: --address 127\.0\.0\.1") as refused:
         await invite(tmp_path / "b", wishes, str)
     assert refused.value.code is Exit.USAGE
 

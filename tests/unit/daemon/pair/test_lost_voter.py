@@ -30,18 +30,21 @@ class Gateway:
         self._refusals = 1
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, OSError):  # somebody only looked whether anybody listens
-            head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            found = re.search(r"Content-Length: (\d+)", head)
-            assert found is not None
-            status, told = self._answer(head.split()[1], json.loads(await reader.readexactly(int(found[1]))))
-            content = json.dumps(told).encode()
-            lines = f"HTTP/1.1 {status} x\r\nContent-Length: {len(content)}\r\nConnection: close\r\n\r\n"
-            writer.write(lines.encode() + content)
-            await writer.drain()
-        writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
+        try:
+            with suppress(asyncio.IncompleteReadError, OSError):  # somebody only looked whether anybody listens
+                await self._reply(reader, writer)
+        finally:
+            writer.close()
+
+    async def _reply(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        found = re.search(r"Content-Length: (\d+)", head)
+        assert found is not None
+        status, told = self._answer(head.split()[1], json.loads(await reader.readexactly(int(found[1]))))
+        content = json.dumps(told).encode()
+        lines = f"HTTP/1.1 {status} x\r\nContent-Length: {len(content)}\r\nConnection: close\r\n\r\n"
+        writer.write(lines.encode() + content)
+        await writer.drain()
 
     def _answer(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         verb = path.rpartition("/")[2]

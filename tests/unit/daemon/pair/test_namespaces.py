@@ -55,9 +55,12 @@ def test_this_machine_is_plugged_in_and_out_again(prefix: str) -> None:
 
 def test_removing_ends_what_runs_inside(prefix: str) -> None:
     machines = build(prefix, ["x"], {})
-    process = subprocess.Popen(machines.command("x", ["sleep", "600"]))
-    machines.remove()
-    assert process.wait(30) != 0
+    command = machines.command("x", ["sh", "-c", "echo inside; exec sleep 600"])
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"inside\n"
+        machines.remove()
+        assert process.wait(30) != 0
     machines.remove()
 
 

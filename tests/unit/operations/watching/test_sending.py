@@ -81,6 +81,18 @@ async def test_a_webhook_gets_the_alert_as_json_at_the_address_that_was_looked_a
         assert server.hosts == [f"localhost:{server.port}"]
 
 
+async def test_what_can_not_be_asked_does_not_end_the_watch_over_the_rest(tmp_path: Path) -> None:
+    async def ask() -> None:
+        raise ValueError("no address")
+
+    metrics = Metrics()
+    feed = AlertFeed(tmp_path / "alerts.json", "a")
+    watch = Watch(metrics, SystemClock(), feed, Outbox([], metrics, "x"), measure=ask)
+    metrics.gauge("ups_battery_low", "x").set(1)
+    await watch.look()
+    assert metrics.registry.get_sample_value("prontuario_alerts_on", {"severity": "critical"}) == 1.0
+
+
 async def test_the_end_of_the_battery_is_told_before_the_machine_goes_off(tmp_path: Path) -> None:
     """The next look would come after core is gone."""
     metrics = Metrics()
