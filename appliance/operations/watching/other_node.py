@@ -31,7 +31,7 @@ class OtherNode:
         try:
             async with httpx.AsyncClient(verify=self._trusted, timeout=LIMIT_S, trust_env=False) as client:
                 await client.get(self._url)
-        except httpx.HTTPError:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError):
             self._up.set(0)
         else:
             self._up.set(1)

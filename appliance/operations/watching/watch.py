@@ -48,10 +48,7 @@ class Watch:
     async def look(self) -> None:
         """Look once."""
         if self._measure is not None:
-            try:
-                await self._measure()
-            except Exception:
-                log.exception("the other node could not be asked")
+            await self._measure()
         await self._judge()
 
     async def tell_last(self, within_s: float) -> None:

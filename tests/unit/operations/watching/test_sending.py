@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from appliance.config.model import Alerts
 from appliance.operations.watching.feed import Alert, AlertFeed
+from appliance.operations.watching.other_node import OtherNode
 from appliance.operations.watching.outbox import MAX_WAITING, Outbox
 from appliance.operations.watching.targets import (
     DeliveryError,
@@ -81,16 +83,10 @@ async def test_a_webhook_gets_the_alert_as_json_at_the_address_that_was_looked_a
         assert server.hosts == [f"localhost:{server.port}"]
 
 
-async def test_what_can_not_be_asked_does_not_end_the_watch_over_the_rest(tmp_path: Path) -> None:
-    async def ask() -> None:
-        raise ValueError("no address")
-
+async def test_an_address_that_is_none_does_not_end_the_watch_over_all_else() -> None:
     metrics = Metrics()
-    feed = AlertFeed(tmp_path / "alerts.json", "a")
-    watch = Watch(metrics, SystemClock(), feed, Outbox([], metrics, "x"), measure=ask)
-    metrics.gauge("ups_battery_low", "x").set(1)
-    await watch.look()
-    assert metrics.registry.get_sample_value("prontuario_alerts_on", {"severity": "critical"}) == 1.0
+    await OtherNode("b", "10.0.0.2:eight", ssl.create_default_context(), metrics).ask()
+    assert metrics.registry.get_sample_value("prontuario_node_up", {"node": "b"}) == 0.0
 
 
 async def test_the_end_of_the_battery_is_told_before_the_machine_goes_off(tmp_path: Path) -> None:
