@@ -88,7 +88,7 @@ bench-memory: setup-dev ## resident memory over half an hour of mixed load with 
 bench-soak: setup-dev ## 200 phones on one node for an hour: times, errors, memory, uptime, everything read back (MIN=60)
 	@$(BIN)/python bench/bench_soak.py --minutes $(or $(MIN),60)
 soak-once: setup-dev ## the same for ten minutes beside other work: fails on loss, errors or growth, never on a time (MIN=10)
-	@nice -n 10 $(BIN)/python bench/bench_soak.py --minutes $(or $(MIN),10) --dictating 1 --no-timing
+	@nice -n 5 $(BIN)/python bench/bench_soak.py --minutes $(or $(MIN),10) --dictating 1 --no-timing
 bench-start: setup-dev ## a start to ready, restarts of core under 50 phones, memory at rest; against Quart+Hypercorn's hello (STARTS=5 RESTARTS=5)
 	@$(BIN)/python bench/bench_start.py --starts $(or $(STARTS),5) --restarts $(or $(RESTARTS),5)
 bench-demo-models: setup-dev ## what the demonstration models hear and write right, against the sequential reference (SENTENCES=300 CONSULTS=200)

@@ -17,7 +17,7 @@ from appliance.plugin_api.storage import Query, Store
 from appliance.security import audit, users
 from appliance.security.audit import AuditEvent, decode_body
 from appliance.security.audit_export import MAX_EVENTS, AuditExport, Filter, ProvenEvent, prove, select
-from appliance.security.audit_heads import HeadSigner, check_log
+from appliance.security.audit_heads import HeadSigner
 from appliance.telemetry.clock import Clock, instant
 
 _STEP: Final = 250
@@ -71,7 +71,7 @@ class AuditExporter:
         return Reply(body=made, headers={"content-disposition": f'attachment; filename="{name}"'})
 
     async def _make(self, wanted: Filter, limit: int, by: str) -> AuditExport:
-        check = await check_log(self._store, self._signer.trusted)
+        check = await self._signer.check(self._store)
         now = instant(self._clock.now())
         head = self._signer.sign(await self._store.read(audit.head), now)
         rows = await self._store.read(lambda q: select(q, wanted, head.size, limit + 1))

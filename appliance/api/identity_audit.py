@@ -12,7 +12,7 @@ from appliance.plugin_api.errors import BUSY, NOT_FOUND
 from appliance.plugin_api.http import Reply, Request, Route
 from appliance.plugin_api.storage import Query, Store
 from appliance.security import audit
-from appliance.security.audit_heads import HeadSigner, Report, SignedHead, check_log
+from appliance.security.audit_heads import HeadSigner, Report, SignedHead
 from appliance.security.merkle import leaf_hash
 from appliance.telemetry.clock import Clock, instant
 
@@ -79,7 +79,7 @@ class _AuditApi:
         if self._checking.locked():
             raise BUSY(what="audit", waiting=1, retry_after=10.0)
         async with self._checking:
-            return Reply(body=await check_log(self._store, self._signer.trusted))
+            return Reply(body=await self._signer.check(self._store))
 
 
 def audit_routes(store: Store, signer: HeadSigner, clock: Clock) -> list[Route]:

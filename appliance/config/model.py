@@ -37,7 +37,8 @@ class Api(_Section, frozen=True):
     names: tuple[str, ...] = ("localhost", "prontuario.local")
     """DNS names and addresses that the server certificate carries, besides ``host``."""
     handshake_timeout_s: float = 5.0
-    keep_alive_timeout_s: float = 5.0
+    keep_alive_timeout_s: float = 60.0
+    """A phone in use asks every few seconds, and a new connection costs both sides a handshake."""
     body_timeout_s: float = 60.0
     max_body_bytes: int = 16 * MIB
     max_websocket_message_bytes: int = 4 * MIB
@@ -293,6 +294,11 @@ class Paths:
     @property
     def database(self) -> Path:
         return self.home / "data" / "record.sqlite"
+
+    @property
+    def audit_head(self) -> Path:
+        """The newest signed head of the audit log that this machine has seen: beside the record, not in it."""
+        return self.home / "data" / "audit-head.json"
 
     @property
     def spool(self) -> Path:

@@ -25,6 +25,7 @@ from appliance.daemon.recurring import Recurring, own_copy, own_proof, scratch
 from appliance.daemon.updates.desk import UpdatesDesk
 from appliance.daemon.watching import Watching
 from appliance.daemon.wiring import Parts, build_api, register_jobs
+from appliance.daemon.witness import Witness
 from appliance.engines.fleet import EngineFleet
 from appliance.engines.ledger import MemoryLedger
 from appliance.operations.budgets import CapacityLedger, CapacityParts
@@ -80,6 +81,7 @@ class Core:
     drills: DrillRoom
     updates: UpdatesDesk
     tracer: Tracer
+    witness: Witness
 
     async def start_alone(self, stack: AsyncExitStack) -> None:
         """A node alone: open the record, then engines and plugins, then the work that waits; ``stack`` stops them."""
@@ -130,16 +132,19 @@ async def assemble(
         store=store, blobs=blobs, vault=vault, abilities=host.abilities, jobs=jobs, clock=clock,
         limits=config.dictation, spool=paths.run / "spool", template=config.notes.template,
     )  # fmt: skip
+    witness = Witness(paths, store, signer, clock)
+    signer.remembered = witness.remembered
     record = RecordSession(
-        store, vault=vault, identity=identity, jobs=jobs, consults=consults, heads=SignedHeads(store, signer, clock)
-    )
+        store, vault=vault, identity=identity, jobs=jobs, consults=consults,
+        heads=SignedHeads(store, signer, clock, saw=witness.saw),
+    )  # fmt: skip
     recurring = Recurring(paths, schedule, clock, node)
     capacity = CapacityLedger(
         CapacityParts(home=paths.home, config=config.memory, clock=clock, engines=fleet.report), metrics
     )
     schedule.add(capacity.task())
     packs = PacksDesk(paths, host, store, SteadyTime(clock), config)
-    watching = Watching(paths, config, clock, metrics, node, trusted=signer.trusted)
+    watching = Watching(paths, config, clock, metrics, node, check_log=signer.check)
     drills = DrillRoom(
         DrillSources(
             paths=paths, config=config, clock=clock, metrics=metrics, schedule=schedule, store=store, fleet=fleet, host=host,
@@ -160,6 +165,7 @@ async def assemble(
         config=config, paths=paths, clock=clock, metrics=metrics, store=store, vault=vault, authority=authority,
         identity=identity, host=host, fleet=fleet, blobs=blobs, jobs=jobs, health=health, application=build_api(parts), record=record,
         recurring=recurring, watching=watching, packs=packs, drills=drills, updates=updates, tracer=tracer,
+        witness=witness,
     )  # fmt: skip
 
 

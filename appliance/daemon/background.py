@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.storage import Store
-from appliance.security.audit_heads import HeadSigner
+from appliance.security.audit_heads import HeadSigner, SignedHead
 from appliance.telemetry.clock import Clock, instant
 from appliance.telemetry.logs import get_logger
 
@@ -18,8 +19,17 @@ HEAD_EVERY_S = 300.0
 class SignedHeads:
     """Keeps a signed head of the audit tree every five minutes and at the end: rewriting what lies before it shows."""
 
-    def __init__(self, store: Store, signer: HeadSigner, clock: Clock, every_s: float = HEAD_EVERY_S) -> None:
-        self._store, self._signer, self._clock, self._every_s = store, signer, clock, every_s
+    def __init__(
+        self,
+        store: Store,
+        signer: HeadSigner,
+        clock: Clock,
+        every_s: float = HEAD_EVERY_S,
+        *,
+        saw: Callable[[SignedHead], Awaitable[None]] | None = None,
+    ) -> None:
+        """``saw``: who else is told of each."""
+        self._store, self._signer, self._clock, self._every_s, self._saw = store, signer, clock, every_s, saw
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -42,6 +52,10 @@ class SignedHeads:
 
     async def _keep(self) -> None:
         try:
-            await self._store.write(lambda tx: self._signer.keep(tx, instant(self._clock.now())))
+            head = await self._store.write(lambda tx: self._signer.keep(tx, instant(self._clock.now())))
+            if self._saw is not None:
+                await self._saw(head)
+        except OSError as error:
+            log.warning("the audit head could not be kept outside the record", error=type(error).__name__)
         except ProntuarioError as error:
             log.warning("the audit head could not be kept; the next one will cover it", code=error.kind.code)

@@ -1,11 +1,14 @@
-"""Commands for an auditor: checking an exported part of the audit log, on any machine, without a node."""
+"""Commands about the audit log: checking an exported part of it, on any machine; and beginning anew after a restored record."""
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from typing import Final
 
 import click
 
+from appliance.daemon.cli import home_option
 from appliance.daemon.exits import CommandFailedError, Exit
 
 
@@ -35,6 +38,31 @@ def verify(file: Path, key_id: str | None) -> None:
     if not verdict.ok:
         raise CommandFailedError("this file does not prove what it says", Exit.UNHEALTHY)
     click.echo("Every event was in the log when it was signed, and was not changed since.")
+
+
+TYPED: Final = "RESTAURADO"
+
+
+@audit.command("accept-restored")
+@home_option
+@click.option("--yes-i-typed", "typed", help="What would have to be typed, for scripts and tests.")
+def accept_restored(home: Path, typed: str | None) -> None:
+    """After the record was restored from an older copy: forget what was signed since, on this Mac, and say so in the log.
+
+    Never to silence an alert that nobody can explain (docs/runbooks/audit-mismatch.md). Run it on each of the two Macs.
+    """
+    from appliance.daemon.pair.operator_commands import verb
+    from appliance.daemon.witness import ACCEPT
+
+    click.echo("O que foi assinado depois da cópia não está mais no registro; isto fica escrito na auditoria.")
+    click.echo("What was signed after the copy is no longer in the log; that is written into the audit log.")
+    if (typed or click.prompt(f"Type {TYPED} to go on")) != TYPED:
+        raise CommandFailedError("Not confirmed; nothing was done.")
+    done = asyncio.run(verb(home, ACCEPT))
+    where = "noted in the log" if done["record_here"] else "the record is on the other Mac: run it there too"
+    click.echo(
+        f"A head of {done['forgotten']} events is forgotten here; {where}. Then: prontuario schedule run audit-check"
+    )
 
 
 COMMANDS: list[click.Command] = [audit]

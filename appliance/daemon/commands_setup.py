@@ -35,6 +35,11 @@ language_option = click.option(
 )
 @click.option("--part", type=click.Choice(["first", "second"]), help="The first Mac, or the second one of a pair.")
 @click.option("--first", help="On the second Mac: host:port where the first one waits.")
+@click.option(
+    "--profile",
+    type=click.Choice(["production", "development"]),
+    help="To try it out: development, whose key lies in a file. On a Mac it is production, and the keychain.",
+)
 @click.option("--code", default="", help="On the second Mac: the code that the first one shows; good once.")
 @click.option("--join-port", default=8446, show_default=True, help="Where the first Mac waits for the second.")
 @click.option("--again", multiple=True, help="Do this step once more: key, pair, sheet, start, phone, pages, mac.")
@@ -94,7 +99,7 @@ def _context(machine: Machine, home: Path, file: Path | None, given: dict[str, A
     from appliance.daemon.setup.questions import checked
 
     language = given["language"]
-    typed = {key: given[key] for key in ("part", "first") if given[key]}
+    typed = {key: given[key] for key in ("part", "first", "profile") if given[key]}
     options = _known(home) | typed
     alone = file is not None or not sys.stdin.isatty()
     if file is not None or (alone and kept is None):

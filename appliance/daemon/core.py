@@ -63,6 +63,16 @@ def run_core(home: Path, config: Config, *, ready_fd: int | None, leash_fd: int 
 
 async def _serve(paths: Paths, config: Config, ready_fd: int | None, leash_fd: int | None) -> None:
     stop, off = stop_event(leash_fd), SwitchOff(config.power.shutdown_command)
+    try:
+        await _serve_until(stop, off, paths, config, ready_fd)
+    finally:
+        if off.ordered:  # also when a part could not be closed in good order
+            await off.carry_out()
+            await wait_for_the_end(stop_event(leash_fd))
+    log.info("core ended")
+
+
+async def _serve_until(stop: asyncio.Event, off: SwitchOff, paths: Paths, config: Config, ready_fd: int | None) -> None:
     async with AsyncExitStack() as stack:
         if config.cluster.mode == "paired":
             await _serve_paired(stack, paths, config, ready_fd, (stop, off))
@@ -74,10 +84,6 @@ async def _serve(paths: Paths, config: Config, ready_fd: int | None, leash_fd: i
             await _open_control(stack, core, Examined(core).verbs())
             await _serve_api(core, ready_fd, stop)
         log.info("core drains")
-    if off.ordered:
-        await off.carry_out()
-        await wait_for_the_end(stop_event(leash_fd))
-    log.info("core ended")
 
 
 async def _serve_paired(
@@ -111,7 +117,7 @@ async def _open_control(stack: AsyncExitStack, core: Core, verbs: Mapping[str, V
     every = {
         "enrol": desk.enrol, "enrolment.code": desk.code,
         "models": lambda _: _models(core), **core.packs.verbs(), **core.recurring.verbs(), **core.drills.verbs(),
-        **core.updates.verbs(), **verbs,
+        **core.updates.verbs(), **core.witness.verbs(), **verbs,
     }  # fmt: skip
     control = ControlSocket(core.paths.socket("control"), every)
     await control.start()

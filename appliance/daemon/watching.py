@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
@@ -28,6 +28,8 @@ from appliance.operations.watching.targets import targets_of
 from appliance.operations.watching.watch import Watch
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.hooks import HealthCheck
+from appliance.plugin_api.storage import Store
+from appliance.security.audit_heads import Report, check_log
 from appliance.store.threads import to_the_end
 from appliance.telemetry.clock import Clock, instant
 from appliance.telemetry.health import HealthRegistry
@@ -63,13 +65,14 @@ class Watching:
         metrics: Metrics,
         node: str,
         *,
-        trusted: frozenset[str] | None = None,
+        check_log: Callable[[Store], Awaitable[Report]] = check_log,
     ) -> None:
-        """``trusted``: whose signatures over the audit log count; see ``audit_heads.LogCheck``."""
-        self._trusted = trusted
+        """``check_log``: how the audit log is checked, see ``audit_heads.HeadSigner.check``."""
+        self._check_log = check_log
         self._clock, self._metrics, self._paths, self._cluster = clock, metrics, paths, config.cluster
         outbox = Outbox(targets_of(config.alerts), metrics, config.node.hospital, least=config.alerts.least)
         self.feed = AlertFeed(paths.home / "data" / "alerts.json", node, outbox.tell)
+        outbox.on_told = self.feed.told
         self._watch = Watch(metrics, clock, self.feed, outbox, measure=self.measure)
         self._neighbour: Neighbour | None = None
         self._other: OtherNode | None = None
@@ -84,7 +87,7 @@ class Watching:
 
     def open(self, stack: AsyncExitStack, health: HealthRegistry, schedule: Schedule, slot: RecordSlot) -> None:
         """Begin to watch; ``stack`` ends it. Call it before the schedule starts."""
-        check = AuditCheck(slot, self._metrics, self._trusted)
+        check = AuditCheck(slot, self._metrics, self._check_log)
         schedule.add(audit_task(check, lambda: slot.is_open and slot.mode != READ_ONLY))
         check.recall(schedule.trouble(AUDIT_CHECK))
         health.add(HealthCheck("alerts", self._watch.health))

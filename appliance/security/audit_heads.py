@@ -1,13 +1,13 @@
 """Signed tree heads, and checking the whole log against them.
 
-A head is kept from time to time (later the other Mac keeps it too). Whoever rewrites an old row must then also forge an
-Ed25519 signature: ``check_log`` reads every row again and compares with every head that was ever signed.
+A head is kept from time to time, in the record and beside it, on both Macs (``head_memory``). Whoever rewrites an old row must
+then also forge an Ed25519 signature: ``check_log`` reads every row again and compares with every head that was ever signed.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -47,11 +47,18 @@ class Report(msgspec.Struct, frozen=True):
     problems: tuple[str, ...]
 
 
+async def nothing_remembered() -> Sequence[SignedHead]:
+    """No head is kept outside the record."""
+    return ()
+
+
 class HeadSigner:
     """Signs heads with this node's own Ed25519 key, which lies in the secrets folder, sealed by the vault."""
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key
+        self.remembered: Callable[[], Awaitable[Sequence[SignedHead]]] = nothing_remembered
+        """Heads that are kept outside the record; set by who keeps them."""
         self.public_key = key.public_key().public_bytes_raw()
         self.key_id = key_id_of(self.public_key)
 
@@ -74,6 +81,10 @@ class HeadSigner:
     def trusted(self) -> frozenset[str]:
         """The keys whose heads a check may believe: this one, which both nodes of a pair have. Anybody can make another."""
         return frozenset({self.key_id})
+
+    async def check(self, store: Store) -> Report:
+        """``check_log`` by this key, also against what is remembered outside the record: asked first, for the log grows."""
+        return await check_log(store, self.trusted, await self.remembered())
 
     def sign(self, head: TreeHead, signed_at: str) -> SignedHead:
         """Sign what ``head_text`` makes of it."""
@@ -144,6 +155,8 @@ class LogCheck:
 
     trusted_key_ids: frozenset[str] | None = None
     """Keys that may have signed heads; None trusts every key (the signatures are checked all the same)."""
+    remembered: Sequence[SignedHead] = ()
+    """Heads that were kept outside the record."""
     tree: Frontier = field(default_factory=Frontier)
     problems: list[str] = field(default_factory=list)
     heads_checked: int = 0
@@ -153,8 +166,8 @@ class LogCheck:
         """Check the next rows; True while there may be more."""
         if self._heads is None:
             self._heads = {head.size: head for head in _heads(q, "ORDER BY size")}
-            self.heads_checked = len(self._heads)
-            self._check_signatures(self._heads)
+            self.heads_checked = len(self._heads) + len(self.remembered)
+            self._check_signatures((*self._heads.values(), *self.remembered))
         rows = q.all(
             "SELECT seq, body FROM audit_event WHERE seq > ? ORDER BY seq LIMIT ?", (self.tree.size, _ROWS_A_STEP)
         )
@@ -170,6 +183,8 @@ class LogCheck:
         for size in self._heads or {}:
             if size > self.tree.size:
                 self.problems.append(f"the log was cut: a signed head counts {size} events")
+        for size in sorted({head.size for head in self.remembered if head.size > self.tree.size}):
+            self.problems.append(f"the log was cut: a head kept outside the record counts {size} events")
         size = audit.size_of(q)
         if self.tree.size <= size and audit.root_at(q, self.tree.size) != self.tree.root():
             self.problems.append("the stored tree does not match the events")
@@ -182,12 +197,12 @@ class LogCheck:
             row = q.one("SELECT hash FROM audit_node WHERE level = ? AND position = ?", (level, position))
             if row is None or row[0] != value:
                 self.problems.append(f"the stored node over event {self.tree.size} does not match")
-        head = heads.get(self.tree.size)
-        if head is not None and head.root != self.tree.root().hex():
-            self.problems.append(f"events up to {head.size} differ from what was signed at {head.signed_at}")
+        for head in (heads.get(self.tree.size), *self.remembered):
+            if head is not None and head.size == self.tree.size and head.root != self.tree.root().hex():
+                self.problems.append(f"events up to {head.size} differ from what was signed at {head.signed_at}")
 
-    def _check_signatures(self, heads: Mapping[int, SignedHead]) -> None:
-        for head in heads.values():
+    def _check_signatures(self, heads: Sequence[SignedHead]) -> None:
+        for head in heads:
             if not verify_head(head):
                 self.problems.append(f"the signature of the head of {head.size} events is wrong")
             elif self.trusted_key_ids is not None and head.key_id not in self.trusted_key_ids:
@@ -202,9 +217,11 @@ def verify(q: Query, trusted_key_ids: frozenset[str] | None = None) -> Report:
     return check.report(q)
 
 
-async def check_log(store: Store, trusted_key_ids: frozenset[str] | None = None) -> Report:
+async def check_log(
+    store: Store, trusted_key_ids: frozenset[str] | None = None, remembered: Sequence[SignedHead] = ()
+) -> Report:
     """Check the whole log beside the daily work: a reader is held for some tens of milliseconds at a time."""
-    check = LogCheck(trusted_key_ids)
+    check = LogCheck(trusted_key_ids, remembered)
     while await store.read(check.step):
         pass
     return await store.read(check.report)

@@ -24,8 +24,9 @@ IntegrityError: type[Exception] = dbapi2.IntegrityError
 FIRST_AFFECTED: Final = (3, 7, 0)
 LAST_AFFECTED: Final = (3, 51, 2)
 _ITER_CHUNK: Final = 64
-_WRITER_CACHE_KIB: Final = 64 * 1024
-_READER_CACHE_KIB: Final = 16 * 1024
+_WRITER_CACHE_KIB: Final = 16 * 1024
+_READER_CACHE_KIB: Final = 8 * 1024
+"""For the inner pages of the trees, which every statement needs; the rest the kernel keeps, once for all connections."""
 _CACHED_STATEMENTS: Final = 512
 _STEPS_BETWEEN_LOOKS: Final = 50_000
 """SQLite's virtual machine steps between two looks at the clock: some milliseconds."""

@@ -19,6 +19,7 @@ from plugins.document_reader.errors import FAILED, KINDS
 from plugins.document_reader.messages import Told
 
 CHILD: Final = (sys.executable, "-m", "plugins.document_reader.child")
+DIED: Final = "ended early"
 _LONGEST_LINE: Final = 64 << 20
 _FAREWELL_S: Final = 5.0
 _BLOCK: Final = 65_536
@@ -91,7 +92,7 @@ async def _lines(process: Process, stall_s: float) -> AsyncGenerator[Told, None]
     except (ValueError, msgspec.MsgspecError) as error:
         raise FAILED(reason="not an answer") from error
     if status != 0:
-        raise FAILED(reason="ended early")
+        raise FAILED(reason=DIED)
 
 
 def _kill(process: Process) -> None:

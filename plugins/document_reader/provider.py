@@ -10,6 +10,7 @@ from typing import Final
 
 from appliance.plugin_api.capabilities import ModelInfo
 from appliance.plugin_api.engine import CallOptions
+from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.paper import LabReport, PaperFacts, PaperPage
 from plugins.document_reader import conversing
 from plugins.document_reader.config import ReaderConfig
@@ -21,6 +22,8 @@ from plugins.document_reader.messages import Ask, Told, packed
 from plugins.document_reader.recognisers import Missing, Recogniser
 
 CAPABILITY: Final = "document_reader"
+_LIVES: Final = 2
+"""The first process may have been killed for the memory that others took."""
 _SLACK_S: Final = 30.0
 """How much later than a page's own limit a silent process is given up."""
 
@@ -56,13 +59,22 @@ class Reader:
         return ModelInfo(name, "", CAPABILITY, demonstration=False, ready=True)
 
     async def inspect(self, document: bytes, call: CallOptions) -> PaperFacts:
-        """See ``DocumentReader.inspect``. A process that dies of the document has found it damaged."""
+        """See ``DocumentReader.inspect``. Of two processes that die of it the document is damaged: 503 would have it sent again."""
         if kind_of(document) is None:
             raise UNSUPPORTED(field="document")
         async with self._place(call):
-            ask = self._ask(read=False, recogniser=None)
-            async with aclosing(self._told(ask, document, call.deadline_s)) as lines:
-                facts = [line.facts async for line in lines if line.facts is not None]
+            for _ in range(_LIVES):
+                try:
+                    return await self._facts(document, call)
+                except ProntuarioError as error:
+                    if error.kind is not FAILED or error.details.get("reason") != conversing.DIED:
+                        raise
+        raise DAMAGED(field="document")
+
+    async def _facts(self, document: bytes, call: CallOptions) -> PaperFacts:
+        ask = self._ask(read=False, recogniser=None)
+        async with aclosing(self._told(ask, document, call.deadline_s)) as lines:
+            facts = [line.facts async for line in lines if line.facts is not None]
         if not facts:
             raise DAMAGED(field="document")
         return facts[0]

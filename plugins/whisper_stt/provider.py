@@ -24,8 +24,9 @@ LANGUAGE = define(
     en=("The model does not know the language {language}.", "Use an ISO 639-1 code such as pt."),
 )
 UNHEARD: Final = "[trecho não transcrito]"
-"""Stands for an utterance that brought the engine down twice: whoever reads it can listen to those seconds."""
+"""Stands for an utterance that the engine can't do, or that brought it down twice: whoever reads it can listen to those seconds."""
 _POISON: Final = "engine.poison"
+_FAILED: Final = "engine.failed"
 _GUESS_S: Final = 5.0
 """A guess that takes longer is of no use: the speaker has gone on."""
 
@@ -108,13 +109,16 @@ class WhisperSpeechToText:
         return None
 
     async def _final(self, cut: Cut, options: TranscriptionOptions, call: CallOptions) -> Segment | None:
-        """What was said. One utterance that no engine survives is named as a hole, and does not cost the rest of the recording."""
-        try:
-            return _segment(cut, await self._one(cut, options, call))
-        except ProntuarioError as error:
-            if error.kind.code != _POISON:
-                raise
-            return Segment(round(cut.start, 3), round(cut.end, 3), UNHEARD, 0.0)
+        """What was said. An utterance that no engine survives, or none can do, is named as a hole and does not cost the rest."""
+        for last in (False, True):
+            try:
+                return _segment(cut, await self._one(cut, options, call))
+            except ProntuarioError as error:
+                if error.kind.code not in {_POISON, _FAILED}:
+                    raise
+                if last or error.kind.code == _POISON:
+                    break
+        return Segment(round(cut.start, 3), round(cut.end, 3), UNHEARD, 0.0)
 
     async def _one(self, cut: Cut, options: TranscriptionOptions, call: CallOptions) -> Transcript:
         utterance = Utterance(cut.pcm, options.language, options.prompt, options.temperature, options.word_times)

@@ -16,9 +16,9 @@ import httpx
 from appliance.daemon.demo.alive import socket_options
 
 CONNECT_S = 2.0
-IDLE_S = 3.0
-"""The service ends a connection that was idle for 5 s (``api.keep_alive_timeout_s``). Who gives it up well before that never sends
-into one that is just being closed."""
+IDLE_S = 45.0
+"""The service ends a connection that was idle for a minute (``api.keep_alive_timeout_s``). Who gives it up well before that
+never sends into one that is just being closed."""
 
 
 def client_context(client: Mapping[str, str]) -> ssl.SSLContext:

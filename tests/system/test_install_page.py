@@ -1,7 +1,7 @@
-"""docs/install.md, followed to the letter: every command of its ``sh run`` blocks, in their order, on a Mac of paper.
+"""docs/install.md, followed to the letter: every command of its ``sh run`` blocks, in their order, on one Mac of paper.
 
 macOS's programs are stand-ins, Installer.app is played by ``ScratchMac``; ``prontuario`` is the real one, and so is the node:
-what launchd would start is started here, once.
+what launchd would start is started here, once. What asks, and what takes two Macs, is ``test_install_pair.py``'s.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import ssl
 import sys
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -23,34 +22,20 @@ import click
 import httpx
 import pytest
 from click.testing import CliRunner
-from pkgmake.assemble import assemble
-from pkgmake.package import write_package
 
 from appliance.config import Config, Paths
 from appliance.daemon.cli import main
 from appliance.daemon.enrolment import make_key_and_csr
 from appliance.daemon.exits import Exit
 from appliance.daemon.setup.home_steps import SEALED
-from appliance.daemon.setup.machine import Machine
+from tests.checkpoints.gemma import make_tiny_gemma
 from tests.conftest import start_node, stop_node, wait_ready
 from tests.fakes.mac_ground import ScratchMac
-from tests.fakes.package_sources import Ground
-from tests.fakes.packs import make as make_pack
-from tests.fakes.packs import write_trusted
+from tests.fakes.packs import sign_model, write_trusted
+from tests.system.install_page import PAGES, Reader, blocks, commands, make_package
 from tests.unit.daemon.setup.grounds import LAN, OwnMachine, pages_of, share_words
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGES = {name: (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("install.md", "install.en.md")}
-VERSION = "1.2.3"
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600), pytest.mark.xdist_group("node")]
-
-
-def blocks(page: str, kind: str) -> list[str]:
-    return re.findall(rf"^```{kind}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-
-
-def commands(page: str, kind: str = "sh run") -> list[str]:
-    return [line for block in blocks(page, kind) for line in block.splitlines() if line]
 
 
 class NodeMac(OwnMachine):
@@ -69,63 +54,9 @@ class NodeMac(OwnMachine):
         return labels
 
 
-@dataclass
-class Reader:
-    """Does what the page says, where it says it."""
-
-    folder: Path
-    mac: ScratchMac
-    package: Path
-    said: list[str] = field(default_factory=list)
-    machine: Machine | None = None
-    typed: str = ""
-    """What is typed for the command that asks."""
-
-    def follow(self, line: str) -> str:
-        words = shlex.split(line)
-        while words[0] in {"sudo", "-u", "_prontuario"}:
-            words.pop(0)
-        words = [re.sub(r"^/(Volumes|Users)/", f"{self.folder}/\\1/", word) for word in words]
-        words = [str(self.folder / word) if (self.folder / word).is_file() else word for word in words]
-        if words[0] == "installer":
-            assert words[1:] == ["-pkg", str(self.package), "-target", "/"]
-            done = self.mac.install(self.package)
-            told, status = done.stdout + done.stderr, done.returncode
-        elif words[0] == "prontuario":
-            told, status = self._prontuario(words[1:])
-        else:
-            place = Path(words[0])
-            program = self.mac.root / place.relative_to("/") if place.is_absolute() else self.mac.book / "bin" / place
-            own = [str(self.mac.root)] if place.is_absolute() else words[1:]
-            done = self.mac.run(program, *own)
-            told, status = done.stdout + done.stderr, done.returncode
-        # This is no Mac, and doctor says so; what it says is its own test's business.
-        allowed = {0, Exit.UNHEALTHY} if words[:2] == ["prontuario", "doctor"] else {0}
-        assert status in allowed, f"{line}\n{status}\n{told}"
-        self.said.append(told)
-        return told
-
-    def _prontuario(self, words: list[str]) -> tuple[str, int]:
-        command: click.Command = main
-        depth = 0
-        while isinstance(command, click.Group):
-            command = command.commands[words[depth]]
-            depth += 1
-        if any(parameter.name == "home" for parameter in command.params):
-            words = [*words[:depth], "--home", str(self.mac.home), *words[depth:]]
-        done = CliRunner().invoke(main, words, obj=self.machine, input=self.typed)
-        if done.exception is not None and not isinstance(done.exception, SystemExit):
-            raise done.exception
-        return done.output, done.exit_code
-
-
 @pytest.fixture
 def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
-    ground = Ground(tmp_path / "ground")
-    payload = tmp_path / "payload"
-    assemble(ground.sources(), VERSION, payload)
-    package = tmp_path / f"prontuario-{VERSION}.pkg"
-    write_package(payload, ground.repository / "packaging" / "install", VERSION, package)
+    package = make_package(tmp_path)
     mac = ScratchMac.make(tmp_path / "mac")
     monkeypatch.setenv("MAC_BOOK", str(mac.book))
     reader = Reader(tmp_path, mac, package)
@@ -157,7 +88,7 @@ def test_the_page_leads_from_a_package_to_a_phone_and_back_from_paper(reader: Re
     (reader.folder / "hospital.toml").write_text(told)
     papers.parent.mkdir(parents=True)
     volume = reader.folder / "Volumes"
-    make_pack(volume / "PACOTES" / "medgemma-4b-it", name="medgemma-4b-it")
+    sign_model(make_tiny_gemma(volume / "PACOTES" / "medgemma-4b-it"), name="medgemma-4b-it")
     (write_trusted(volume / "keys") / "maker.pem").rename(volume / "PACOTES" / "modelos.pub.pem")
     steps = commands(page)
     at = {
@@ -187,7 +118,7 @@ def check_node(reader: Reader, papers: Path, answers: dict[str, Any]) -> None:
     }  # fmt: skip
     sheet = " ".join(pages_of((papers / "folha-de-emergencia.pdf").read_bytes()))
     assert answers["address"] in sheet
-    assert any("medgemma-4b-it" in said for said in reader.said)
+    assert any(re.search(r"medgemma-4b-it-1 .*ACTIVE", said) for said in [reader.follow("sudo prontuario models list")])
     for secret in ("master.json", "first-admin.txt"):
         assert (reader.mac.home / "secrets" / secret).stat().st_mode & 0o077 == 0
 

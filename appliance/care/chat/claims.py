@@ -107,7 +107,7 @@ def judge(sentence: str, context: Context) -> Claim:
     text = " ".join(_BULLET.sub("", _CITED.sub("", sentence)).split())
     sources = {source.number: source for source in (*context.sources, *context.others)}
     if _SILENCE.search(fold(text)):
-        return _silent(text, list(sources.values()))
+        return _silent(text, list(sources.values()), context)
     lines = {number: source.text for number, source in sources.items()}
     cited = [int(number) for group in _CITED.findall(sentence) for number in re.findall(r"\d+", group)]
     cited = list(dict.fromkeys(number for number in cited if number in sources))[:MOST_CITED]
@@ -141,15 +141,20 @@ def _opposites(text: str, lines: dict[int, str], carried: Sequence[int]) -> list
     return found[:MOST_CITED]
 
 
-def _silent(text: str, sources: Sequence[Source]) -> Claim:
-    """Whether the record, all that was read of it, is as silent as the answer says, and the answer says nothing else."""
+def _silent(text: str, sources: Sequence[Source], context: Context) -> Claim:
+    """Whether the record is as silent as the answer says, and the answer says nothing else.
+
+    Where it was not read to its end nobody can say that it is silent: such a claim has the problem ``unread``.
+    """
     wanted = [token.text for token in Evidence.of(text).content if token.text not in _ABOUT_SILENCE]
     if not wanted:
         return Claim(text, "unsupported", problems=(guard.Problem("invention", text),))
     found = [source for source in sources if any(Evidence.of(source.text).support(word) for word in wanted)]
     if not found:
-        besides = tuple(guard.Problem("invention", clause) for clause in _besides(text))
-        return Claim(text, "unsupported", problems=besides) if besides else Claim(text, "absent")
+        besides = [guard.Problem("invention", clause) for clause in _besides(text)]
+        if unseen := context.may_hide([token.text for token in Evidence.of(text).content]):
+            besides.append(guard.Problem("unread", ", ".join(unseen)))
+        return Claim(text, "unsupported", problems=tuple(besides)) if besides else Claim(text, "absent")
     known = {source.number: source for source in found}
     return Claim(text, "contradicted", conflicts=_citations(list(known)[:MOST_CITED], known))
 

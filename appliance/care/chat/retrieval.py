@@ -6,7 +6,7 @@ Text that speaks to the model instead of about the patient is withheld and named
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -76,11 +76,25 @@ class Withheld(msgspec.Struct, frozen=True):
 
 
 class Context(msgspec.Struct, frozen=True):
-    """``sources`` is what the model reads; ``others`` was read of the record as well but did not fit the question."""
+    """``sources`` is what the model reads; ``others`` was read of the record as well but did not fit the question.
+
+    ``unread``: types of which there is more than was read, or that the caller may not read.
+    """
 
     sources: tuple[Source, ...]
     others: tuple[Source, ...]
     withheld: tuple[Withheld, ...]
+    unread: tuple[str, ...] = ()
+
+    def may_hide(self, words: Collection[str]) -> list[str]:
+        """Where something about ``words`` may stand that nobody has looked at: types, and resources that were withheld.
+
+        Words that belong to certain types (an allergy) are looked for in those; others may stand anywhere.
+        """
+        stems = {stem(word) for word in words}
+        about = {kind for kind in _TOPICS if stems & _topic(kind)}
+        unseen = (*self.unread, *(one.resource for one in self.withheld))
+        return [name for name in unseen if not about or name.partition("/")[0] in about]
 
 
 def may_read(caller: Principal, resource_type: str) -> bool:
@@ -99,10 +113,14 @@ def gather(q: Query, patient_id: str, question: str, caller: Principal) -> Conte
         raise FORBIDDEN()
     patient = repository.read_stored(q, "Patient", patient_id)
     stored = [patient] if "Patient" in kinds else []
+    unread = [kind for kind in TOLD_TYPES if kind not in kinds]
     for kind in kinds:
         if kind != "Patient":
-            stored += recent(q, patient_id, kind, MOST_OF_A_TYPE)
-    return _choose(stored, question)
+            found = recent(q, patient_id, kind, MOST_OF_A_TYPE + 1)
+            if len(found) > MOST_OF_A_TYPE:
+                unread.append(kind)
+            stored += found[:MOST_OF_A_TYPE]
+    return msgspec.structs.replace(_choose(stored, question), unread=tuple(unread))
 
 
 def speaks_to_the_model(text: str) -> bool:

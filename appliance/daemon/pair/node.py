@@ -145,6 +145,7 @@ async def open_pair(stack: AsyncExitStack, paths: Paths, config: Config) -> Pair
     desk.computing = computing
     core.watching.join(neighbour, roles)
     core.updates.join(neighbour.services, neighbour.call)
+    core.witness.join(neighbour.services, neighbour.call)
     core.watching.open(stack, core.health, core.recurring.schedule, slot)
     stack.push_async_callback(core.recurring.schedule.stop)
     core.health.add(HealthCheck("fitness", fitness.health))

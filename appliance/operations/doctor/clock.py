@@ -59,6 +59,17 @@ _SILENT = SERVICE.warns(
     ("O servidor de hora {server} não responde.", _SET_PT),
     ("The time server {server} does not answer.", _SET_EN),
 )
+_UNASKED = SERVICE.skips(
+    "unasked",
+    (
+        "Só um administrador alcança o servidor de hora {server} daqui: o filtro de pacotes o fecha para o nó.",
+        "Rode: sudo prontuario doctor",
+    ),
+    (
+        "Only an administrator reaches the time server {server} from here: the packet filter closes it to the node.",
+        "Run: sudo prontuario doctor",
+    ),
+)
 _OFF = SERVICE.warns(
     "off",
     ("O relógio difere de {server} em {offset} s.", _STEP_PT),
@@ -112,7 +123,7 @@ def time_service(patient: Patient) -> Finding:
         return _NO_SERVER()
     offset = _offset_s(patient, server)
     if offset is None:
-        return _SILENT(server=server)
+        return (_SILENT if patient.machine.user() == patient.machine.root_user else _UNASKED)(server=server)
     verdict = _FAR_OFF if abs(offset) >= FAR_OFF_S else _OFF if abs(offset) >= OFF_S else _SERVICE_WELL
     return verdict(server=server, offset=f"{offset:+.3f}")
 

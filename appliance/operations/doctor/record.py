@@ -14,7 +14,8 @@ from appliance.operations.doctor.patient import Patient
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.storage import Query
 from appliance.security import audit
-from appliance.security.audit_heads import latest, verify_head
+from appliance.security.audit_heads import SignedHead, latest, verify_head
+from appliance.security.head_memory import read_head
 from appliance.store.migrate import known_migrations
 from appliance.store.sqlite import SqlQuery, check_library
 
@@ -122,6 +123,18 @@ _DIFFERS = AUDIT.fails(
     ("The log is not what was signed on {at}.", _CALL_EN),
 )
 
+_CUT = AUDIT.fails(
+    "cut",
+    (
+        "O registro, com {found} eventos, não é o que este Mac viu assinado em {at}, com {size}.",
+        "Sem uma restauração de cópia, alguém pode tê-lo mudado: não apague nada, copie a pasta do nó e chame o suporte.",
+    ),
+    (
+        "The log, with {found} events, is not the one that this Mac saw signed on {at}, with {size}.",
+        "Unless a copy was restored, somebody may have changed it: erase nothing, copy the node's folder and call support.",
+    ),
+)
+
 
 def read_record(patient: Patient, query: Callable[[Query], T]) -> T | None:
     """Run ``query`` on the database, also beside a running node; None when there is none or it has no such table."""
@@ -193,19 +206,26 @@ def schema(patient: Patient) -> Finding:
 
 @AUDIT
 def audit_log(patient: Patient) -> Finding:
-    """The newest signed head is genuine and is the head of the log's first events. Once a day the node reads every event."""
-    return read_record(patient, _audit_finding) or _AUDIT_NONE()
+    """The newest signed heads, in the record and beside it, are heads of the log. Once a day the node reads every event."""
+    # Before the log is read: a node that runs may remember a later head meanwhile.
+    remembered = read_head(patient.paths.audit_head)
+    return read_record(patient, lambda q: _audit_finding(q, remembered)) or _AUDIT_NONE()
 
 
-def _audit_finding(q: Query) -> Finding:
-    head = latest(q)
+def _audit_finding(q: Query, remembered: SignedHead | None) -> Finding:
+    head, found = latest(q), audit.size_of(q)
+    if remembered is not None and not _is_head(q, remembered, found):
+        return _CUT(found=found, size=remembered.size, at=remembered.signed_at)
     if head is None:
         return _AUDIT_NONE()
     if not verify_head(head):
         return _FORGED(at=head.signed_at)
-    found = audit.size_of(q)
     if found < head.size:
         return _SHORT(found=found, size=head.size, at=head.signed_at)
-    if audit.root_at(q, head.size).hex() != head.root:
+    if not _is_head(q, head, found):
         return _DIFFERS(at=head.signed_at)
     return _AUDIT_WELL(at=head.signed_at, size=head.size)
+
+
+def _is_head(q: Query, head: SignedHead, found: int) -> bool:
+    return head.size <= found and audit.root_at(q, head.size).hex() == head.root

@@ -24,7 +24,7 @@ from appliance.plugin_api.storage import Query, Store
 from appliance.security import audit, audit_heads
 from appliance.security.audit import as_int
 from appliance.security.audit_export import AuditExport, Filter, ProvenEvent, prove, select, verify_export
-from appliance.security.audit_heads import HeadSigner, Report, SignedHead, check_log
+from appliance.security.audit_heads import HeadSigner, Report, SignedHead
 from appliance.telemetry.clock import Clock, instant
 
 YEAR_S: Final = 365 * 24 * 3600.0
@@ -73,7 +73,7 @@ class _Pack:
         async with self._rehearsal.step(
             "chain", "Cadeia de auditoria conferida por inteiro", "The whole audit chain is checked"
         ) as told:
-            self._check = await check_log(self._parts.store, self._parts.signer.trusted)
+            self._check = await self._parts.signer.check(self._parts.store)
             told.update(events=self._check.size, heads=self._check.heads_checked)
             if not self._check.ok:
                 raise AUDIT_DAMAGED(count=len(self._check.problems))

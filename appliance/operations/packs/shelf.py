@@ -150,16 +150,34 @@ class Shelf:
 
     # -- changing ---------------------------------------------------------------------------------------------------------
     def refuse_older(self, wanted: PackManifest) -> None:
-        """Raises ``pack.older`` (409) unless ``wanted`` is newer than all that was ever accepted of its name."""
+        """Raises ``pack.older`` (409) unless ``wanted`` is newer than all that was ever accepted of its name, or mends it."""
         installed = [row.version for row in self.rows() if row.pack == f"{wanted.name}-{row.version}"]
         newest = max([*installed, self.memory(wanted.capability).newest.get(wanted.name, 0)])
-        if wanted.version <= newest:
+        if wanted.version < newest or (wanted.version == newest and not self._mends(wanted)):
             raise OLDER(name=wanted.name, version=wanted.version, newest=newest)
+
+    def _mends(self, wanted: PackManifest) -> bool:
+        """Whether ``wanted`` is what is installed, and that is no longer as it was signed: a disk forgets bits."""
+        folder = self.models / wanted.capability / wanted.pack
+        if not folder.is_dir():
+            return self.active(wanted.capability) == wanted.pack  # killed while it was being replaced
+        try:
+            known = self.manifest(folder)
+        except (ProntuarioError, OSError):
+            return True
+        try:
+            self.verify(wanted.pack)
+        except (ProntuarioError, OSError):
+            return known == wanted
+        return False
 
     def accept(self, manifest: PackManifest, incoming: Path) -> Path:
         """Everything in ``incoming`` is checked and durable: give it its place. Raises ``OSError``."""
         place = self.models / manifest.capability / manifest.pack
+        doomed = place.with_name(f"{_REMOVED}{secrets.token_hex(4)}")
         with self.alone():
+            if place.is_dir():  # it is being mended
+                place.rename(doomed)
             incoming.rename(place)
             durable.sync_folder(place.parent)
             try:
@@ -167,7 +185,10 @@ class Shelf:
                 self._note_newest(manifest.capability, manifest.name, manifest.version)
             except OSError:
                 place.rename(incoming)
+                if doomed.is_dir():
+                    doomed.rename(place)
                 raise
+        shutil.rmtree(doomed, ignore_errors=True)
         return place
 
     def point(self, capability: str, pack: str) -> str:

@@ -7,7 +7,9 @@ command line and no other (``docs/power.md``). The command is run without a shel
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
+import threading
 from typing import Final
 
 from appliance.telemetry.logs import get_logger
@@ -15,6 +17,8 @@ from appliance.telemetry.logs import get_logger
 log = get_logger("power")
 MAC_COMMAND: Final = ("/usr/bin/sudo", "-n", "/sbin/shutdown", "-h", "now")
 LIMIT_S: Final = 20.0
+CLOSING_LIMIT_S: Final = 90.0
+"""Whatever was acknowledged is on the disk already: closing that takes longer must not use the battery up."""
 
 
 def command_of(configured: tuple[str, ...], platform: str = sys.platform) -> tuple[str, ...]:
@@ -23,18 +27,28 @@ def command_of(configured: tuple[str, ...], platform: str = sys.platform) -> tup
 
 
 class SwitchOff:
-    """``order`` it while serving; ``carry_out`` when nothing is open any more."""
+    """``order`` it while serving; ``carry_out`` when nothing is open any more.
 
-    def __init__(self, configured: tuple[str, ...], platform: str = sys.platform) -> None:
+    Closing that hangs, or fails, is not waited for longer than ``closing_limit_s``: a thread of its own switches off then.
+    """
+
+    def __init__(
+        self, configured: tuple[str, ...], platform: str = sys.platform, *, closing_limit_s: float = CLOSING_LIMIT_S
+    ) -> None:
         self._command = command_of(configured, platform)
+        self._overdue = threading.Timer(closing_limit_s, self._carry_out_anyway)
+        self._overdue.daemon = True
         self.ordered = False
 
     def order(self) -> None:
-        """From now on the machine is to be switched off as soon as the record is closed."""
+        """From now on the machine is to be switched off as soon as the record is closed. Safe to call twice."""
+        if not self.ordered and self._command:
+            self._overdue.start()
         self.ordered = True
 
     async def carry_out(self) -> bool:
         """Switch off if that was ordered; False if it was not, or could not be done."""
+        self._overdue.cancel()
         if not self.ordered:
             return False
         if not self._command:
@@ -52,3 +66,13 @@ class SwitchOff:
         if status:
             log.error("the machine could not be switched off", exit_code=status)
         return not status
+
+    def _carry_out_anyway(self) -> None:
+        log.error("closing takes too long on the last of the battery; the machine is switched off now")
+        try:
+            status = subprocess.run(self._command, stdin=subprocess.DEVNULL, check=False, timeout=LIMIT_S).returncode
+        except (OSError, subprocess.TimeoutExpired) as error:
+            log.error("the machine could not be switched off", error=type(error).__name__)  # noqa: TRY400  told whole
+            return
+        if status:
+            log.error("the machine could not be switched off", exit_code=status)

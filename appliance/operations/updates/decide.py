@@ -1,12 +1,14 @@
 """What comes next in an update, as a pure function: no clock, no file, no process. The runner carries it out.
 
 Forward: turn → place → switch → prove → models → lead → done. In a pair the standby goes first and takes over once it is
-proven; the other one's turn comes when it is the standby. Any failure turns round: yield → put-back → back → rolled-back.
+proven; the other one's turn comes when it is the standby. Any failure turns round: yield → put-back → back → rolled-back;
+a lead that can't be given away at once is offered again.
 Each step may be carried out twice (a kill between doing and writing down), so every hand's work ends in the same state.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -17,6 +19,8 @@ from appliance.operations.updates.state import BACKWARD, FORWARD, State, Step
 
 LEAD_PATIENCE_S: Final = 1800.0
 """So long may a proven standby wait to be in step before the update is given up."""
+YIELD_TRIES: Final = 10
+"""A handover on the way back may be refused for a moment: somebody dictates, the link blinks. Each try waits half a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +75,17 @@ def after(state: State, failure: str = "") -> State:
     if not failure:
         way = FORWARD if state.step in FORWARD else BACKWARD
         return msgspec.structs.replace(state, step=way[way.index(state.step) + 1], waits="")
+    if state.step is Step.YIELD and _failed_in_a_row(state) < YIELD_TRIES:
+        return state  # what it went back for stays the reason
     if state.step in BACKWARD:
         return msgspec.structs.replace(state, step=Step.STUCK, failure=failure, waits="")
     return msgspec.structs.replace(state, step=Step.YIELD, failure=failure, waits="")
+
+
+def _failed_in_a_row(state: State) -> int:
+    """How often this step has failed since it was reached, the failure that was just noted included."""
+    own = itertools.takewhile(lambda entry: entry.step is state.step and entry.what != "asked", reversed(state.entries))
+    return sum(entry.what == "failed" for entry in own)
 
 
 def turn_round(state: State, reason: str) -> State:

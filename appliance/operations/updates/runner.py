@@ -20,6 +20,8 @@ from appliance.telemetry.logs import get_logger
 
 log = get_logger("update")
 POLL_S: Final = 2.0
+RETRY_S: Final = 30.0
+"""Before a step that failed is tried once more."""
 _KINDS: Final = {kind.code: kind for kind in (HANDOVER, LEADS_NOW)}
 
 
@@ -142,8 +144,12 @@ class Runner:
 
     def _failed(self, state: State, error: ProntuarioError) -> State:
         log.error("a step of an update failed", step=state.step, code=error.kind.code, version=state.version)
-        code = error.kind.code
+        code, failed = error.kind.code, state.step
         state = after(noted(state, self._now(), "failed", code), code)
+        if state.step is failed:
+            state = self._write(state)
+            self._sleep(RETRY_S)
+            return state
         pt, en = (f"{error.sentence(one)} {error.next_step(one)}" for one in ("pt", "en"))
         return self._write(msgspec.structs.replace(state, failure_pt=pt, failure_en=en))
 

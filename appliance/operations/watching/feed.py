@@ -32,7 +32,10 @@ Change = Literal["on", "off"]
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """One alert; moments are FHIR instants. ``ended``: None while it is on. ``seen_by``: who acknowledged it."""
+    """One alert; moments are FHIR instants. ``ended``: None while it is on. ``seen_by``: who acknowledged it.
+
+    ``told``: the last change that every target (mail, webhook) has taken; empty: none yet, or there are no targets.
+    """
 
     id: str
     node: str
@@ -46,6 +49,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     ended: str | None = None
     seen_by: str | None = None
     seen_at: str | None = None
+    told: Literal["", "on", "off"] = ""
 
 
 class AlertFeed:
@@ -60,6 +64,7 @@ class AlertFeed:
         self._alerts: dict[str, Alert] = {one.id: one for one in _load(file)}
         self._unseen = {one.id for one in self._alerts.values() if one.ended is None}
         """On when it was remembered, and not met again since this feed began."""
+        self._changed = False
         self._began_s: float | None = None
 
     def rows(self) -> list[Alert]:
@@ -74,17 +79,24 @@ class AlertFeed:
     def look(self, now: Snapshot) -> bool:
         """Judge; whether anything changed, and so has to be saved."""
         firing = self._evaluator.judge(now)
-        self._began_s = now.at if self._began_s is None else self._began_s
+        if self._began_s is None:
+            self._began_s = now.at
+            self._tell_what_ended()
         known = {
             (one.rule, tuple(sorted(one.labels.items()))): one for one in self._alerts.values() if one.ended is None
         }
         for key in firing.keys() - known.keys():
             self._put(self._begun(key, firing[key], now.at), "on")
-        self._unseen -= {known[key].id for key in firing.keys() & known.keys()}
+        met = {known[key].id for key in firing.keys() & known.keys()}
+        for one in known.values():
+            if one.id in met & self._unseen and not one.told:
+                self._tell(one, "on")
+        self._unseen -= met
         ended = [one for key, one in known.items() if key not in firing and not self._may_still_be(one, now.at)]
         for one in ended:
             self._put(msgspec.structs.replace(one, ended=_instant(now.at)), "off")
-        return self._forget(now.at) or bool(ended) or bool(firing.keys() - known.keys())
+        changed, self._changed = self._changed, False
+        return self._forget(now.at) or changed or bool(ended) or bool(firing.keys() - known.keys())
 
     def check(self, alert_id: str) -> Alert:
         """The alert called so. Raises ``alerts.unknown`` (404)."""
@@ -99,6 +111,12 @@ class AlertFeed:
             one = self._alerts[alert_id] = msgspec.structs.replace(one, seen_by=by, seen_at=at)
         return one
 
+    def told(self, alert: Alert, change: Change) -> None:
+        """Every target has taken it: it need not be told again after a restart. Saved with the next look."""
+        if alert.id in self._alerts:
+            self._alerts[alert.id] = msgspec.structs.replace(self._alerts[alert.id], told=change)
+            self._changed = True
+
     def save(self) -> None:
         """Remember; a full disk costs only the memory, for the conditions are still there after a restart. Blocks."""
         try:
@@ -106,6 +124,12 @@ class AlertFeed:
             write_file(self._file, msgspec.json.format(msgspec.json.encode(list(self._alerts.values()))))
         except OSError as error:
             log.warning("alerts could not be remembered", error=type(error).__name__)
+
+    def _tell_what_ended(self) -> None:
+        """Who heard that it began, and not that it ended before this node went down, would wait for ever."""
+        for one in self._alerts.values():
+            if one.ended is not None and one.told == "on":
+                self._tell(one, "off")
 
     def _may_still_be(self, one: Alert, now: float) -> bool:
         """Whether it was on before a restart, and its rule has not had the time that it needs to say so again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ from appliance.operations.errors import AUDIT_DAMAGED
 from appliance.operations.schedule import Task
 from appliance.operations.schedule_memory import Figure, Trouble
 from appliance.plugin_api.storage import Store
-from appliance.security.audit_heads import check_log
+from appliance.security.audit_heads import Report, check_log
 from appliance.telemetry.metrics import Metrics
 
 DAY_S: Final = 24 * 3600.0
@@ -50,9 +50,9 @@ def _space(home: Path, part: str) -> float:
 class AuditCheck:
     """Reads the whole audit log against its signed heads once a day, and shows whether it agrees."""
 
-    def __init__(self, store: Store, metrics: Metrics, trusted: frozenset[str] | None = None) -> None:
-        """``trusted``: see ``audit_heads.LogCheck``."""
-        self._store, self._trusted = store, trusted
+    def __init__(self, store: Store, metrics: Metrics, check: Callable[[Store], Awaitable[Report]] = check_log) -> None:
+        """``check``: by which keys and against which heads, see ``audit_heads.HeadSigner.check``."""
+        self._store, self._check = store, check
         self._intact = metrics.gauge(
             "audit_log_intact", "Whether the last check of the audit log found it whole; 1 before the first"
         )
@@ -65,7 +65,7 @@ class AuditCheck:
 
     async def check(self) -> Mapping[str, Figure]:
         """Raises ``audit.damaged`` with how many problems there are; a report names each (``/api/audit/verify``)."""
-        report = await check_log(self._store, self._trusted)
+        report = await self._check(self._store)
         self._intact.set(report.ok)
         if not report.ok:
             raise AUDIT_DAMAGED(count=len(report.problems))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from appliance.operations.watching.feed import Alert, Change
@@ -21,7 +21,7 @@ _WORTH: Final = {"warning": 0, "critical": 1}
 
 
 class Outbox:
-    """``tell`` it of changes; ``start`` and ``close`` it. What waits at the end is told again after a restart, if it is still so."""
+    """``tell`` it of changes; ``start`` and ``close`` it. What waits at the end the feed tells again after a restart."""
 
     def __init__(
         self, targets: Sequence[Target], metrics: Metrics, hospital: str, *, least: str = "warning",
@@ -32,6 +32,8 @@ class Outbox:
         self._lines = [_Line(target) for target in targets]
         self._tasks: list[asyncio.Task[None]] = []
         self._taken = asyncio.Event()
+        self.on_told: Callable[[Alert, Change], None] = lambda _alert, _change: None
+        """Hears of a change once every target has taken it."""
         self._sent = metrics.counter("alerts_sent_total", "Alerts sent, by outcome of each attempt", ("outcome",))
         metrics.gauge("alerts_unsent", "Alerts that wait to be sent to some target").set_function(lambda: self.waiting)
 
@@ -90,7 +92,13 @@ class Outbox:
             self._sent.labels("ok").inc()
             if line.queue and line.queue[0] is notice:  # a full queue may have dropped it meanwhile
                 line.queue.popleft()
+            if not any(self._is_of(waits, notice) for other in self._lines for waits in other.queue):
+                self.on_told(notice.alert, notice.status)
             self._taken.set()
+
+    @staticmethod
+    def _is_of(one: Notice, other: Notice) -> bool:
+        return (one.alert.id, one.status) == (other.alert.id, other.status)
 
 
 class _Line:

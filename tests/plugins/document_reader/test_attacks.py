@@ -135,11 +135,27 @@ def scripted(script: str, page_s: float = 5.0) -> Reader:
     return Reader([Tesseract("no-such-program")], ReaderConfig(page_s=page_s), command=command)
 
 
-@pytest.mark.parametrize(("script", "reason"), [(DIES, "ended early"), (BABBLES, "not an answer")])
-async def test_a_process_that_fails_is_an_error_for_people(script: str, reason: str, children: Children) -> None:
+async def test_a_document_that_no_process_survives_is_damaged_and_not_sent_again(children: Children) -> None:
     with pytest.raises(ProntuarioError) as caught:
-        await scripted(script).inspect(papers.pdf([["oi"]]), CALL)
-    assert (caught.value.kind.code, caught.value.details["reason"]) == ("document.reader_failed", reason)
+        await scripted(DIES).inspect(papers.pdf([["oi"]]), CALL)
+    assert (caught.value.kind.code, caught.value.kind.status) == ("document.damaged", 422)
+    assert children() == []
+
+
+async def test_a_process_that_was_killed_for_others_memory_is_not_the_document_s_fault(tmp_path: Path) -> None:
+    script = (
+        f"import os,pathlib,signal; seen = pathlib.Path({str(tmp_path / 'seen')!r})\n"
+        "if not seen.exists(): seen.touch(); os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"import sys; sys.path[:0] = {sys.path!r}; import runpy\n"
+        "runpy.run_module('plugins.document_reader.child', run_name='__main__')"
+    )
+    assert (await scripted(script).inspect(papers.pdf([["oi"]]), CALL)).pages == 1
+
+
+async def test_a_process_that_fails_is_an_error_for_people(children: Children) -> None:
+    with pytest.raises(ProntuarioError) as caught:
+        await scripted(BABBLES).inspect(papers.pdf([["oi"]]), CALL)
+    assert (caught.value.kind.code, caught.value.details["reason"]) == ("document.reader_failed", "not an answer")
     assert "guardado" not in caught.value.next_step("pt"), "an upload is looked at before it is kept"
     assert children() == []
 

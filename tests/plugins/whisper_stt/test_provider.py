@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from appliance.engines.errors import BUSY, POISON, REJECTED
+from appliance.engines.errors import BUSY, FAILED, POISON, REJECTED
 from appliance.plugin_api.capabilities import Segment, TranscriptionOptions
 from appliance.plugin_api.engine import CallOptions, Lane
 from appliance.plugin_api.errors import UNAVAILABLE, ProntuarioError
@@ -181,6 +181,22 @@ async def test_an_utterance_that_brings_the_engine_down_is_a_hole_and_not_the_en
     hole = segments[1]
     assert segments[0].end <= hole.start < hole.end <= segments[2].start
     assert (hole.confidence, hole.final) == (0.0, True)
+
+
+async def test_an_utterance_that_the_engine_can_not_do_is_tried_once_more_and_is_then_a_hole() -> None:
+    """Its probabilities are no numbers, say: the engine lives, and the rest of the recording is heard."""
+
+    async def second_fails(number: int, _payload: bytes) -> list[bytes]:
+        if number in fails:
+            raise FAILED(engine="whisper")
+        return transcript(f"frase {number}")
+
+    fails = {1, 2}
+    segments = await all_segments(provider(ScriptedEngine(second_fails), in_flight=1), long_sentences())
+    assert [segment.text for segment in segments[:3]] == ["frase 0", UNHEARD, "frase 3"]
+    fails = {1}
+    segments = await all_segments(provider(ScriptedEngine(second_fails), in_flight=1), long_sentences())
+    assert UNHEARD not in [segment.text for segment in segments]
 
 
 async def test_audio_that_fails_midway_gives_what_was_heard_and_then_the_error() -> None:

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pysqlite3 import dbapi2
 
 from appliance.config.model import Config, Paths
@@ -10,6 +14,7 @@ from appliance.records.validation import validate
 from appliance.security import audit, audit_heads
 from appliance.security.audit import AuditEvent, AuditRow
 from appliance.security.audit_heads import HeadSigner, check_log, key_id_of, verify_head
+from appliance.security.head_memory import HeadMemory
 from appliance.security.merkle import Frontier, leaf_hash, verify_consistency, verify_inclusion
 from appliance.security.vault import Vault
 from appliance.store.database import Database
@@ -175,9 +180,14 @@ class Intruder:
         self.connection.close()
 
 
-async def reopened_report(paths: Paths, config: Config, trusted: frozenset[str] | None = None) -> audit_heads.Report:
+async def reopened_report(
+    paths: Paths,
+    config: Config,
+    trusted: frozenset[str] | None = None,
+    remembered: Sequence[audit_heads.SignedHead] = (),
+) -> audit_heads.Report:
     async with await Database.open(paths.database, config.store) as db:
-        return await check_log(db, trusted)
+        return await check_log(db, trusted, remembered)
 
 
 @pytest.mark.parametrize(
@@ -219,6 +229,73 @@ async def test_a_complete_rewrite_is_caught_by_the_signed_head_alone(
     intruder.close()
     report = await reopened_report(paths, config)
     assert report.problems == (f"events up to 7 differ from what was signed at {AT}",)
+
+
+async def test_what_was_cut_off_with_its_head_is_missed_by_who_remembers_it(
+    paths: Paths, config: Config, vault: Vault
+) -> None:
+    """The record agrees with itself; the head that was kept outside it does not."""
+    head = await make_log(paths, config, vault)
+    intruder = Intruder(paths)
+    intruder.run("DELETE FROM audit_event WHERE seq > 4")
+    intruder.run("DROP TRIGGER audit_head_no_delete")
+    intruder.run("DELETE FROM audit_head")
+    intruder.run("DROP TRIGGER audit_node_no_delete")
+    intruder.run("DELETE FROM audit_node WHERE (position + 1) << level > 4")
+    intruder.close()
+    assert (await reopened_report(paths, config)).ok, "by itself nothing is missing"
+    report = await reopened_report(paths, config, None, (head,))
+    assert report.problems == ("the log was cut: a head kept outside the record counts 7 events",)
+
+
+async def test_a_log_grown_anew_is_not_the_one_that_was_remembered(paths: Paths, config: Config, vault: Vault) -> None:
+    head = await make_log(paths, config, vault)
+    memory = HeadMemory(paths.audit_head, frozenset({head.key_id}))
+    memory.remember(head)
+    for suffix in ("", "-wal", "-shm"):
+        paths.database.with_name(paths.database.name + suffix).unlink(missing_ok=True)
+    async with await Database.open(paths.database, config.store) as db:
+        await fill(db, 9, first=50)
+        signer = HeadSigner.open(paths, vault)
+        again = await db.write(lambda tx: signer.keep(tx, AT))
+        signer.remembered = remembering(memory)
+        assert (await signer.check(db)).problems == (f"events up to 7 differ from what was signed at {AT}",)
+        memory.forget()
+        memory.remember(again)
+        assert (await signer.check(db)).ok
+
+
+async def test_memory_goes_forwards_and_believes_no_stranger(db: Database, paths: Paths, vault: Vault) -> None:
+    signer, stranger = HeadSigner.open(paths, vault), HeadSigner(Ed25519PrivateKey.generate())
+    memory = HeadMemory(paths.audit_head, signer.trusted)
+    assert memory.newest() is None
+    paths.audit_head.parent.mkdir(parents=True, exist_ok=True)
+    await fill(db, 3)
+    short = signer.sign(await db.read(audit.head), AT)
+    await fill(db, 3)
+    long = signer.sign(await db.read(audit.head), AT)
+    assert memory.remember(short)
+    proof = await db.read(lambda q: audit.prove_consistency(q, 3, 6))
+    assert not memory.remember(long), "nobody has shown that it is the same log"
+    assert not memory.remember(long, [*proof.hashes[:-1], "zz"])
+    assert memory.remember(long, proof.hashes)
+    assert not memory.remember(short), "never backwards"
+    assert memory.remember(long)
+    await fill(db, 3)
+    more = await db.read(lambda q: audit.prove_consistency(q, 6, 9))
+    assert not memory.remember(stranger.sign(await db.read(audit.head), AT), more.hashes)
+    assert not memory.remember(msgspec.structs.replace(long, size=9), more.hashes)
+    assert memory.newest() == long
+    paths.audit_head.write_bytes(paths.audit_head.read_bytes()[:-9])
+    assert memory.newest() is None, "half a file is none"
+
+
+def remembering(memory: HeadMemory) -> Callable[[], Awaitable[Sequence[audit_heads.SignedHead]]]:
+    async def newest() -> Sequence[audit_heads.SignedHead]:
+        head = memory.newest()
+        return () if head is None else (head,)
+
+    return newest
 
 
 async def test_a_head_by_another_key_is_named(paths: Paths, config: Config, vault: Vault) -> None:

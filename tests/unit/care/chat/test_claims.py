@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.care.chat.claims import Claim, Splitter, judge
-from appliance.care.chat.retrieval import Context, Source
+from appliance.care.chat.retrieval import Context, Source, Withheld
 
 LINES = {
     1: "Alergia a dipirona; risco alto.",
@@ -88,6 +88,25 @@ def test_silence_is_held_to_the_whole_record_and_not_to_what_was_shown() -> None
     hidden = Context(CONTEXT.sources, (source(7, "Procedimento: apendicectomia em 2010."),), ())
     assert judge("Não há registro de apendicectomia.", CONTEXT).status == "absent"
     assert judge("Não há registro de apendicectomia.", hidden).status == "contradicted"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "unread", "withheld", "unseen"),
+    [
+        ("Não há registro de vacina contra gripe.", (), (), ""),
+        ("Não há registro de vacina contra gripe.", ("Observation",), (), ""),
+        ("Não há registro de vacina contra gripe.", ("Immunization",), (), "Immunization"),
+        ("Não há registro de vacina contra gripe.", (), ("Immunization/7",), "Immunization/7"),
+        ("Não há registro de apendicectomia.", ("Observation",), ("Condition/3",), "Observation, Condition/3"),
+    ],
+)
+def test_nobody_can_say_that_a_record_is_silent_where_it_was_not_read(
+    sentence: str, unread: tuple[str, ...], withheld: tuple[str, ...], unseen: str
+) -> None:
+    hidden = tuple(Withheld(name, 1, "/x") for name in withheld)
+    claim = judge(sentence, Context(CONTEXT.sources, (), hidden, unread))
+    assert claim.status == ("unsupported" if unseen else "absent")
+    assert [(one.code, one.words) for one in claim.problems] == ([("unread", unseen)] if unseen else [])
 
 
 def test_two_notes_that_disagree_are_both_named() -> None:

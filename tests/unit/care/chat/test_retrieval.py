@@ -4,7 +4,14 @@ from typing import Any
 
 import pytest
 
-from appliance.care.chat.retrieval import MOST_CHARACTERS, MOST_SOURCES, Context, gather, speaks_to_the_model
+from appliance.care.chat.retrieval import (
+    MOST_CHARACTERS,
+    MOST_OF_A_TYPE,
+    MOST_SOURCES,
+    Context,
+    gather,
+    speaks_to_the_model,
+)
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.plugin_api.http import Principal
 from appliance.plugin_api.storage import Transaction
@@ -104,6 +111,16 @@ async def test_the_question_decides_what_comes_first_and_the_budget_what_comes_a
     numbers = [one.number for one in (*found.sources, *found.others)]
     assert numbers == list(range(1, len(numbers) + 1))
     assert len(numbers) == 60 + 3
+
+
+async def test_what_was_not_read_to_its_end_is_named(still_ward: Ward) -> None:
+    full = [result("glicemia", float(number), "2024-01-01") for number in range(MOST_OF_A_TYPE)]
+    await keep(still_ward, *full, allergy("dipirona"))
+    assert (await gathered(still_ward)).unread == ()
+    await keep(still_ward, result("glicemia", 99.0, "2024-01-02"))
+    assert (await gathered(still_ward)).unread == ("Observation",)
+    only_patient = (await gathered(still_ward, "Idade?", "patient.read")).unread
+    assert {"AllergyIntolerance", "Observation"} <= set(only_patient)
 
 
 async def test_deleted_and_voided_resources_are_not_told(still_ward: Ward) -> None:

@@ -156,6 +156,13 @@ def _(ward: Ward) -> None:
     ward.program("sntp", "sntp: Exchange failed: Timeout\n", status=1)
 
 
+@breaks("time-service.unasked", on="mac", says="sudo prontuario doctor")
+def _(ward: Ward) -> None:
+    """The daily round is the node's own account's, which the packet filter lets reach nobody but the pair."""
+    ward.program("sntp", "sntp: Exchange failed: Timeout\n", status=1)
+    ward.on(user=lambda: 321, root_user=0)
+
+
 @breaks("time-service.off", on="mac", says="-1.500 s")
 def _(ward: Ward) -> None:
     ward.program("sntp", "-1.500000 +/- 0.020321 10.0.0.1 10.0.0.1\n")

@@ -7,9 +7,12 @@ import os
 import time
 from contextlib import closing
 
+import msgspec
 from pysqlite3 import dbapi2
 
+from appliance.security.audit_heads import latest
 from appliance.store.blobs import place_of
+from appliance.store.sqlite import SqlQuery
 from tests.unit.operations.doctor.ward import BLOB, NOW, Ward, breaks
 
 TROUBLE = {
@@ -57,6 +60,17 @@ def _(ward: Ward) -> None:
 
 @breaks("audit-log.short", says="3 were signed")
 def _(ward: Ward) -> None:
+    ward.sql("DELETE FROM audit_event WHERE seq = 3")
+
+
+@breaks("audit-log.cut", says="signed on")
+def _(ward: Ward) -> None:
+    """Cut off together with the head that counted it; the file beside the record still knows."""
+    with closing(dbapi2.connect(str(ward.paths.database))) as connection:
+        connection.row_factory = dbapi2.Row
+        head = latest(SqlQuery(connection))
+    ward.paths.audit_head.write_bytes(msgspec.json.encode(head))
+    ward.sql("DELETE FROM audit_head")
     ward.sql("DELETE FROM audit_event WHERE seq = 3")
 
 

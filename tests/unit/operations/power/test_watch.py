@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -211,3 +212,24 @@ async def test_a_command_that_fails_is_told_and_not_raised(command: tuple[str, .
 
 def test_actions_are_the_words_of_the_metric() -> None:
     assert {action.value for action in Action} == {"hand_over", "shed", "resume", "shut_down"}
+
+
+def test_closing_that_hangs_does_not_use_up_the_battery(tmp_path: Path) -> None:
+    """Nobody comes back to carry the order out: the loop stands still, or core failed while it closed."""
+    mark = tmp_path / "off"
+    off = SwitchOff((sys.executable, "-c", f"open({str(mark)!r}, 'w').close()"), closing_limit_s=0.01)
+    off.order()
+    off.order()
+    ends = time.monotonic() + 60
+    while not mark.exists():
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+
+
+async def test_what_was_carried_out_is_not_done_again(tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    off = SwitchOff((sys.executable, "-c", f"open({str(marks)!r}, 'a').write('x')"), closing_limit_s=1.0)
+    off.order()
+    assert await off.carry_out()
+    await asyncio.sleep(1.5)
+    assert marks.read_text() == "x"

@@ -14,13 +14,14 @@ from appliance.operations.updates.decide import (
     LEADS_NOW,
     NO_HANDOVER,
     SKIP,
+    YIELD_TRIES,
     Order,
     Seen,
     after,
     decide,
     turn_round,
 )
-from appliance.operations.updates.state import BACKWARD, ENDS, FORWARD, Pack, State, Step
+from appliance.operations.updates.state import BACKWARD, ENDS, FORWARD, Pack, State, Step, noted
 from tests.fakes.updates import NEW, OLD
 
 STATE = State(run="r", version=NEW, before=OLD, staged="/staged")
@@ -168,9 +169,17 @@ def test_every_way_leads_to_an_end() -> None:
     for step in FORWARD[:-1]:
         failed = after(at(step, waits="not_in_step"), "some.code")
         assert (failed.step, failed.failure, failed.waits) == (Step.YIELD, "some.code", "")
-    for step in BACKWARD[:-1]:
+    for step in BACKWARD[1:-1]:
         assert after(at(step), "some.code").step is Step.STUCK
     assert turn_round(at(Step.DONE), "asked").step is Step.YIELD
+
+
+def test_a_lead_that_can_not_be_given_away_is_offered_again_until_it_is_stuck() -> None:
+    state = at(Step.YIELD, failure="update.consult")
+    for _ in range(YIELD_TRIES - 1):
+        state = after(noted(state, "now", "failed", "update.handover"), "update.handover")
+        assert (state.step, state.failure) == (Step.YIELD, "update.consult"), "what it went back for stays the reason"
+    assert after(noted(state, "now", "failed"), "update.handover").step is Step.STUCK
 
 
 def test_half_done_is_what_a_person_has_to_hear_of() -> None:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from appliance.operations.updates.decide import turn_round
-from appliance.operations.updates.runner import Runner
+from appliance.operations.updates.runner import RETRY_S, Runner
 from appliance.operations.updates.state import Pack, State, Step
 from appliance.telemetry.clock import SystemClock
 from tests.fakes.updates import NEW, OLD, FakeMachine, KilledError, Life, MemoryBook
@@ -110,6 +110,22 @@ def test_when_the_way_back_fails_too_it_is_stuck_and_a_person_can_send_it_back_a
     machine.fails = frozenset()
     again = runner(book, machine).run(turn_round(ended, "update.asked_back"))
     assert again.step is Step.ROLLED_BACK
+    assert is_old(machine)
+
+
+def test_a_handover_that_is_refused_for_a_moment_does_not_leave_it_stuck() -> None:
+    book = MemoryBook(Life())
+    machine = FakeMachine(book.life)
+    ended = runner(book, machine).run(FIRST)
+    machine.fails = frozenset({Step.YIELD})
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        machine.fails = frozenset() if len(slept) == 3 else machine.fails
+
+    back = Runner(book, machine, SystemClock(), sleep=sleep).run(turn_round(ended, "update.asked_back"))
+    assert (back.step, back.failure, slept) == (Step.ROLLED_BACK, "update.asked_back", [RETRY_S] * 3)
     assert is_old(machine)
 
 

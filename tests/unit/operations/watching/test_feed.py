@@ -48,6 +48,8 @@ def test_a_restart_neither_repeats_nor_forgets(tmp_path: Path) -> None:
     feed = AlertFeed(tmp_path / "alerts.json", "a")
     feed.look(at(NOON, ups_on_battery=1))
     feed.acknowledge(feed.on()[0].id, "ana", "x")
+    feed.told(feed.on()[0], "on")
+    assert feed.look(at(NOON + 10, ups_on_battery=1)), "that it was told is worth keeping"
     feed.save()
     again = AlertFeed(tmp_path / "alerts.json", "a", heard)
     again.look(at(NOON + 60, ups_on_battery=1))
@@ -56,11 +58,29 @@ def test_a_restart_neither_repeats_nor_forgets(tmp_path: Path) -> None:
     assert again.look(at(NOON + 70, ups_on_battery=0)), "and its end is noticed"
 
 
+def test_what_no_target_had_taken_when_core_died_is_told_again(tmp_path: Path) -> None:
+    feed, heard = AlertFeed(tmp_path / "alerts.json", "a"), Heard()
+    feed.look(at(NOON, ups_on_battery=1, ups_battery_worn=1))
+    (worn,) = [one for one in feed.on() if one.rule != "OnBattery"]
+    feed.told(worn, "on")
+    feed.look(at(NOON + 10, ups_on_battery=1, ups_battery_worn=0))
+    feed.save()
+    again = AlertFeed(tmp_path / "alerts.json", "a", heard)
+    again.look(at(NOON + 60, ups_on_battery=0, ups_battery_worn=0))
+    assert heard.changes == [(worn.rule, "off")], (
+        "who heard that it began waits for its end; the other is not known yet"
+    )
+    again.look(at(NOON + 70, ups_on_battery=1, ups_battery_worn=0))
+    again.look(at(NOON + 80, ups_on_battery=1, ups_battery_worn=0))
+    assert heard.changes[1:] == [("OnBattery", "on")], "once"
+
+
 def test_a_restart_does_not_tell_that_all_is_well_before_it_knows(tmp_path: Path) -> None:
     """ClusterDegraded has to be so for a minute; a core that has just begun does not even lead yet."""
     feed, heard = AlertFeed(tmp_path / "alerts.json", "a"), Heard()
     for second in (0, 60):
         feed.look(at(NOON + second, cluster_degraded=1))
+    feed.told(feed.on()[0], "on")
     feed.save()
     again = AlertFeed(tmp_path / "alerts.json", "a", heard)
     for second, degraded in ((100, 0), (110, 1), (170, 1)):

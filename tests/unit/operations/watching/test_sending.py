@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from appliance.config.model import Alerts
+from appliance.operations.watching.conditions import snapshot
 from appliance.operations.watching.feed import Alert, AlertFeed
 from appliance.operations.watching.other_node import OtherNode
 from appliance.operations.watching.outbox import MAX_WAITING, Outbox
@@ -108,6 +109,26 @@ async def test_the_end_of_the_battery_is_told_before_the_machine_goes_off(tmp_pa
             assert len(server.bodies) == 1
         finally:
             await watch.close()
+
+
+async def test_an_alert_counts_as_told_once_every_target_has_taken_it(tmp_path: Path) -> None:
+    metrics = Metrics()
+    async with hook() as one, hook() as other:
+        other.status = "500 Oops"
+        targets = [Webhook(f"webhook {port}", f"http://127.0.0.1:{port}/", LOOPBACK) for port in (one.port, other.port)]
+        outbox = Outbox(targets, metrics, "x", first_pause_s=0.01)
+        feed = AlertFeed(tmp_path / "alerts.json", "a", outbox.tell)
+        outbox.on_told = feed.told
+        metrics.gauge("ups_battery_low", "x").set(1)
+        feed.look(snapshot(metrics.registry, 1_800_000_000.0))
+        outbox.start()
+        try:
+            await until(lambda: one.bodies and len(other.bodies) > 1)
+            assert [row.told for row in feed.on()] == [""]
+            other.status = "204 No Content"
+            await until(lambda: feed.on()[0].told == "on")
+        finally:
+            await outbox.close()
 
 
 @pytest.mark.parametrize("status", ["500 Oops", "302 Found", "404 Not Found"])
