@@ -133,15 +133,11 @@ async def assemble(
         limits=config.dictation, spool=paths.run / "spool", template=config.notes.template,
     )  # fmt: skip
     witness = Witness(paths, store, signer, clock)
-    signer.remembered = witness.remembered
-    record = RecordSession(
-        store, vault=vault, identity=identity, jobs=jobs, consults=consults,
-        heads=SignedHeads(store, signer, clock, saw=witness.saw),
-    )  # fmt: skip
+    heads = SignedHeads(store, signer, clock, saw=witness.saw)
+    record = RecordSession(store, vault=vault, identity=identity, jobs=jobs, consults=consults, heads=heads)
     recurring = Recurring(paths, schedule, clock, node)
-    capacity = CapacityLedger(
-        CapacityParts(home=paths.home, config=config.memory, clock=clock, engines=fleet.report), metrics
-    )
+    budgets = CapacityParts(home=paths.home, config=config.memory, clock=clock, engines=fleet.report)
+    capacity = CapacityLedger(budgets, metrics)
     schedule.add(capacity.task())
     packs = PacksDesk(paths, host, store, SteadyTime(clock), config)
     watching = Watching(paths, config, clock, metrics, node, check_log=signer.check)

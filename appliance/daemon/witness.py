@@ -44,8 +44,10 @@ class Witness:
     """Remembers heads as they are signed, has the other node remember them, and tells what both remember. ``join`` a pair."""
 
     def __init__(self, paths: Paths, slot: RecordSlot, signer: HeadSigner, clock: Clock) -> None:
+        """From now on the signer's checks ask it."""
         self._memory = HeadMemory(paths.audit_head, signer.trusted)
         self._slot, self._signer, self._clock = slot, signer, clock
+        signer.remembered = self.remembered
         self._ask_peer: AskPeer | None = None
 
     def join(self, services: dict[str, Callable[[str, bytes], Awaitable[bytes]]], ask: AskPeer) -> None:

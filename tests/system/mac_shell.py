@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from contextlib import suppress
@@ -50,6 +51,7 @@ def settle(home: Path, book: Path) -> None:
     told = config.read_text(encoding="utf-8")
     if "disabled_plugins" not in told:
         socket = f"vipd_socket = {json.dumps(str(book / 'vipd' / 'vipd.sock'))}"
+        told = re.sub(r"(?m)^vipd_socket = .*\n", "", told)  # a new Mac was told the one of who invited it
         told = told.replace("[cluster]\n", f"[cluster]\n{UNHURRIED}\n{socket}\n", 1)
         config.write_text(f"disabled_plugins = {json.dumps(ENGINES)}\n{told}", encoding="utf-8")
 

@@ -63,6 +63,7 @@ class Hospital:
     lan: Namespaces
     package: Path
     readers: dict[str, Reader] = field(default_factory=dict)
+    voter: subprocess.Popen[bytes] | None = None
 
     def unpack(self, place: str, name: str) -> Reader:
         """A new Mac at a place of the network; nothing is installed on it."""
@@ -81,7 +82,11 @@ class Hospital:
         return reader
 
     def environment(self, mac: ScratchMac) -> dict[str, str]:
-        return os.environ | {"MAC_BOOK": str(mac.book), "HOME": str(mac.root.parent), "NO_COLOR": "1"}
+        return (
+            os.environ
+            | {"MAC_BOOK": str(mac.book), "HOME": str(mac.root.parent), "NO_COLOR": "1"}
+            | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        )
 
     def argv(self, place: str, words: list[str]) -> list[str]:
         own = str(self.readers[place].mac.root.parent)
@@ -111,11 +116,15 @@ class Hospital:
 def hospital(tmp_path: Path) -> Iterator[Hospital]:
     # A lab's name: the next lab removes what this process could not.
     name = f"ptlab-{os.getpid()}-page"
+    one: Hospital | None = None
     lan = build(name, list(ADDRESSES), {"en": {place: (f"{address}/24",) for place, address in ADDRESSES.items()}})
     try:
-        yield Hospital(tmp_path, lan, make_package(tmp_path))
+        one = Hospital(tmp_path, lan, make_package(tmp_path))
+        yield one
     finally:
         lan.remove()
+        if one is not None and one.voter is not None:
+            one.voter.wait()
 
 
 def plain(word: str) -> str:
@@ -161,10 +170,9 @@ def test_the_page_leads_two_macs_to_a_pair_and_a_new_one_into_a_burnt_one_s_plac
             assert (one.end(), two.end()) == (0, 0), one.screen + two.screen
     assert not list(papers.glob("folha-?-de-3.pdf")), "handed out, and erased"
     assert (papers / "folha-de-emergencia.pdf").exists()
-    eventually(lambda: is_whole(second), "a whole pair")
-    eventually(lambda: is_whole(first), "seen from both")
-    leader = json.loads(second.follow("sudo prontuario cluster status --json"))["leader"]
-    {"a": first, "b": second}[leader].follow("sudo prontuario cluster drill")
+    serving = {"a": first, "b": second}[json.loads(second.follow("sudo prontuario cluster status --json"))["leader"]]
+    until_status(serving, *WHOLE)
+    serving.follow("sudo prontuario cluster drill")
     replace_burnt(hospital, second)
 
 
@@ -174,7 +182,9 @@ def start_third_voter(hospital: Hospital, papers: Path, one: Keyboard) -> None:
     carried = hospital.folder / "small-machine" / VOTER_FOLDER
     shutil.copytree(papers / VOTER_FOLDER, carried)
     with (hospital.folder / "voter.log").open("w") as log:
-        subprocess.Popen(hospital.lan.command("voter", ["./etcd.sh"]), cwd=carried, stdout=log, stderr=log)
+        hospital.voter = subprocess.Popen(
+            hospital.lan.command("voter", ["./etcd.sh"]), cwd=carried, stdout=log, stderr=log
+        )
 
 
 def phone_comes_in(hospital: Hospital, code: str) -> str:
@@ -186,16 +196,21 @@ def phone_comes_in(hospital: Hospital, code: str) -> str:
     return done.stdout.strip() or done.stderr
 
 
-def is_whole(reader: Reader) -> bool:
-    """Whether ``cluster status`` says what the page says."""
-    told = reader.follow("sudo prontuario cluster status")
-    return "par completo" in told and re.search(r"^voters +3 of 3$", told, re.MULTILINE) is not None
+def until_status(reader: Reader, *wanted: str) -> None:
+    """Wait until ``cluster status`` says all that."""
+    try:
+        eventually(lambda: all(one in reader.follow("sudo prontuario cluster status") for one in wanted), "said")
+    except pytest.fail.Exception:
+        pytest.fail(f"never {wanted}:\n{reader.said[-1]}")
+
+
+WHOLE: Final = ("par completo", "3 of 3")
 
 
 def replace_burnt(hospital: Hospital, left: Reader) -> None:
     """docs/runbooks/node-died.md, step 5, whose middle is the page's ``setup --again pair``."""
     hospital.burn("mac1")
-    eventually(lambda: "degradado" in left.follow("sudo prontuario cluster status"), "the other one serves alone")
+    until_status(left, "a não responde", "2 of 3")
     told = left.follow("sudo -u _prontuario prontuario cluster readmit a")
     kept = re.search(r"prontuario cluster rejoin \S+ \S+", told)
     assert kept, told
@@ -213,5 +228,5 @@ def replace_burnt(hospital: Hospital, left: Reader) -> None:
     new.follow("sudo prontuario launchd unload")
     new.follow(f"sudo -u _prontuario {kept[0]}")
     new.follow("sudo prontuario launchd load")
-    eventually(lambda: is_whole(left), "a whole pair again")
+    until_status(left, *WHOLE)
     assert json.loads(new.follow("sudo prontuario cluster status --json")), "the new one tells it too"

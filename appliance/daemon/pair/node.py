@@ -143,9 +143,7 @@ async def open_pair(stack: AsyncExitStack, paths: Paths, config: Config) -> Pair
     furnish_drills(core, PairPartner(drills, hands, neighbour, slot, paths), neighbour)
     computing = Computing(neighbour, core.fleet, share=config.cluster.share_inference, tracer=core.tracer)
     desk.computing = computing
-    core.watching.join(neighbour, roles)
-    core.updates.join(neighbour.services, neighbour.call)
-    core.witness.join(neighbour.services, neighbour.call)
+    _join(core, neighbour, roles)
     core.watching.open(stack, core.health, core.recurring.schedule, slot)
     stack.push_async_callback(core.recurring.schedule.stop)
     core.health.add(HealthCheck("fitness", fitness.health))
@@ -159,6 +157,13 @@ async def open_pair(stack: AsyncExitStack, paths: Paths, config: Config) -> Pair
     stack.push_async_callback(computing.close)
     await core.recurring.start()
     return node
+
+
+def _join(core: Core, neighbour: Neighbour, roles: RoleLoop) -> None:
+    """What each node knows of the other by asking it."""
+    core.watching.join(neighbour, roles)
+    core.updates.join(neighbour.services, neighbour.call)
+    core.witness.join(neighbour.services, neighbour.call)
 
 
 class _Opening:

@@ -72,7 +72,7 @@ async def invite_second(ctx: Context) -> None:
     Raises:
         ProntuarioError: ``cluster.code`` after three wrong ones; ``setup.port`` when that can't be listened on.
     """
-    if ctx.resumed and ctx.ask is not None:
+    if ctx.resumed and "pair" not in ctx.again and ctx.ask is not None:
         question = ("O segundo Mac já disse que entrou? (s/n)", "Has the second Mac said that it joined? (y/n)")
         if ctx.ask(question[ctx.language != "pt"], "n").lower() in YES:
             return

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,10 +23,12 @@ from appliance.daemon.setup.asking import YES
 from appliance.daemon.setup.context import Context
 from appliance.daemon.setup.errors import REFUSED
 from appliance.daemon.setup.home_steps import SHARE, give, papers_folder, refuse_running
-from appliance.daemon.setup.ready import until_ready
+from appliance.daemon.setup.ready import POLL_S, until_ready
 from appliance.daemon.setup.sheet import Facts, emergency_sheet
 
 READY_S: Final = 180.0
+LEAD_S: Final = 60.0
+_NOT_YET: Final = frozenset({"cluster.standby", "cluster.read_only"})
 SHEET: Final = "folha-de-emergencia.pdf"
 _AGAIN: Final = "c"
 
@@ -167,10 +171,16 @@ def facts_of(ctx: Context, made_on: str) -> Facts:
 
 
 async def _asked(ctx: Context, verb: str, **arguments: Any) -> Mapping[str, Any]:
-    try:
-        answer = await ask(ctx.paths.socket("control"), verb, **arguments)
-    except OSError as error:
-        raise REFUSED(reason=f"{ctx.home}: {error.strerror or type(error).__name__}") from error
+    """The node's answer. A pair that has only begun takes some seconds until one of the two leads: that is waited for."""
+    give_up = time.monotonic() + LEAD_S
+    while True:
+        try:
+            answer = await ask(ctx.paths.socket("control"), verb, **arguments)
+        except OSError as error:
+            raise REFUSED(reason=f"{ctx.home}: {error.strerror or type(error).__name__}") from error
+        if answer.get("code") not in _NOT_YET or time.monotonic() >= give_up:
+            break
+        await asyncio.sleep(POLL_S)
     if "error" in answer:
         raise REFUSED(reason=f"{answer['error']} ({answer.get('code', 'error')})")
     return answer

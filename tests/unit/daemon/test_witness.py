@@ -32,7 +32,6 @@ class Mac:
         self.paths.database.parent.mkdir(parents=True)
         self.slot, self.services = slot or RecordSlot(), dict[str, Service]()
         self.witness = Witness(self.paths, self.slot, self.signer, clock)
-        self.signer.remembered = self.witness.remembered
         self.away = False
 
     def pair_with(self, other: Mac) -> None:
