@@ -51,7 +51,22 @@ def row(cells: dict[str, Any]) -> str:
     peer = f"{cells['peer']}: {number(cells['peer_value'])}" if "peer" in cells else ""
     ratio = f"{cells['ratio']:.2f}×" if "ratio" in cells else ""
     aim = f"{cells['aim']} {'✓' if cells['ok'] else '✗ missed'}" if "aim" in cells else ""
-    return f"| {cells['what']} | {number(cells['value'])} {cells['unit']} | {peer} | {ratio} | {aim} |"
+    value = " / ".join(number(one) for one in cells.get("values", [cells["value"]]))
+    return f"| {cells['what']} | {value} {cells['unit']} | {peer} | {ratio} | {aim} |"
+
+
+def with_percentiles_merged(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """``x: p50``, ``x: p95`` and ``x: p99`` one after the other are one line, with the aim of the last."""
+    merged: list[dict[str, Any]] = []
+    for cells in rows:
+        what, _, percentile = cells["what"].rpartition(": ")
+        if percentile in {"p95", "p99"} and merged and merged[-1]["what"].startswith(f"{what}: p50"):
+            before = merged.pop()
+            values = [*before.get("values", [before["value"]]), cells["value"]]
+            merged.append(cells | {"what": f"{before['what']} / {percentile}", "values": values})
+        else:
+            merged.append(cells)
+    return merged
 
 
 def table() -> str:
@@ -68,7 +83,7 @@ def table() -> str:
             "| what | figure | peer, same run | ratio | aim |",
             "|---|---|---|---|---|",
         ]
-        blocks += [*(row(cells) for cells in result["rows"]), ""]
+        blocks += [*(row(cells) for cells in with_percentiles_merged(result["rows"])), ""]
     return "\n".join(blocks)
 
 
