@@ -86,7 +86,7 @@ class Soak:
         self.books.answered = self.books.answered[:0]  # from here on it counts
         say(f"{len(self.people)} phones for {self.asked.minutes:g} min; engines {sorted(watch.engines.values())}")
         own, began = cpu_seconds(psutil.Process()), time.monotonic()
-        async with beside(watch.sample()), beside(self._narrate(began)):
+        async with beside(watch.sample()), beside(self._narrate(began, watch)):
             await self._load(began)
         ended = time.monotonic()
         own = cpu_seconds(psutil.Process()) - own
@@ -198,12 +198,15 @@ class Soak:
         elif not isinstance(error, RefusedError) or not error.status:
             self.books.wrong(f"{what}: {type(error).__name__} {error}"[:200])
 
-    async def _narrate(self, began: float) -> None:
+    async def _narrate(self, began: float, watch: Watch) -> None:
         while True:
             await asyncio.sleep(60)
             minutes, (errors, _) = (time.monotonic() - began) / 60, self.books.settled()
             told = f"{len(self.books.answered)} answers, {self.ledger.writes} writes, errors {dict(errors)}"
-            say(f"{minutes:.0f} min: {told}")
+            memory = ", ".join(
+                f"{name} {part.resident[-1] >> 20}" for name, part in watch.parts.items() if part.resident
+            )
+            say(f"{minutes:.0f} min: {told}; MiB: {memory}")
 
 
 async def engines_ready(looker: dict[str, str]) -> dict[int, str]:
