@@ -125,7 +125,7 @@ async def walk(api: ApiUnderTest) -> list[int]:
 
 
 async def test_no_log_line_holds_a_canary(log_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    async with api_under_test(tmp_path, ROUTES) as api:
+    async with api_under_test(tmp_path, ROUTES, api={"keep_alive_timeout_s": 1.0}) as api:
         statuses = await walk(api)
         reader, writer = await api.connect(alpn=("h2",))
         writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + CANARY.encode() * 100)
