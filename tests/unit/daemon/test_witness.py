@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from appliance.cluster.replication_errors import PEER_AWAY
 from appliance.config import Paths
 from appliance.config.model import Store as StoreConfig
 from appliance.daemon.background import SignedHeads
+from appliance.daemon.cli import main
+from appliance.daemon.control import ControlSocket
 from appliance.daemon.pair.neighbour import Service
 from appliance.daemon.record import RecordSlot
 from appliance.daemon.witness import ACCEPT, Witness
 from appliance.plugin_api.errors import ProntuarioError
 from appliance.security import audit
 from appliance.security.audit_heads import HeadSigner
+from appliance.security.files import make_private_folder
 from appliance.security.vault import Vault
 from appliance.store.database import Database
 from appliance.telemetry.clock import instant
@@ -116,6 +121,27 @@ async def test_a_person_says_on_each_mac_that_the_record_was_restored(macs: tupl
         assert (await a.signer.check(a.slot)).ok
         written = (await a.slot.read(audit.read_events))[0].event
         assert (written.action, written.user_id, written.resource) == ("audit log restored", "operator", "audit/3")
+
+
+async def test_the_command_wants_a_word_and_tells_where_else_it_is_needed(
+    macs: tuple[Mac, Mac], tmp_path: Path
+) -> None:
+    """On the Mac without the record."""
+    a, b = macs
+    async with a.leading(tmp_path / "record.sqlite"):
+        await a.signs(3)
+    make_private_folder(b.paths.run)
+    control = ControlSocket(b.paths.socket("control"), b.witness.verbs())
+    await control.start()
+    try:
+        for typed, status in (("sim", 1), ("RESTAURADO", 0)):
+            words = ["audit", "accept-restored", "--home", str(b.paths.home), "--yes-i-typed", typed]
+            done = await asyncio.to_thread(CliRunner().invoke, main, words)
+            assert done.exit_code == status, done.output
+            assert b.paths.audit_head.exists() == bool(status)
+    finally:
+        await control.stop()
+    assert "A head of 3 events is forgotten here; the record is on the other Mac" in done.output
 
 
 async def test_a_log_that_does_not_agree_with_itself_is_not_accepted(macs: tuple[Mac, Mac], tmp_path: Path) -> None:

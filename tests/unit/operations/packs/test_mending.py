@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from pathlib import Path
 
 import pytest
@@ -57,13 +56,11 @@ def test_killed_between_the_old_one_and_the_new(tmp_path: Path, shelf: Shelf) ->
     assert shelf.verify("tiny-1")
 
 
-def test_a_full_disk_leaves_what_was_there(tmp_path: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_can_not_be_noted_leaves_what_was_there(tmp_path: Path, shelf: Shelf) -> None:
     rot(shelf.find("tiny-1") / "LICENSE")
-
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "full")
-
-    monkeypatch.setattr(shelf, "_note_newest", full)
-    with pytest.raises(ProntuarioError, match=r"pack\.no_room"):
+    memory = shelf.models / "chat_model" / ".packs.json"
+    memory.unlink()
+    memory.mkdir()  # no file can take its place
+    with pytest.raises(ProntuarioError, match=r"store\.failed"):
         Intake(shelf, spare_bytes=0).take_in(tmp_path / "first")
     assert shelf.find("tiny-1").is_dir(), "rotted, and better than none"
